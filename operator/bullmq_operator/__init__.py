@@ -1,0 +1,1 @@
+"""Retires old versions of BullMQ queues on Kubernetes without losing a job."""
