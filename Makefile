@@ -26,3 +26,12 @@ install: $(VENV)/.installed ## everything the other commands need (they call it 
 lock: $(VENV)/.installed ## pin all dependencies anew, by name, version and hash
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements/runtime.txt
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml --group dev -c requirements/runtime.txt -o requirements/dev.txt
+
+# What users apply. Each begins with its use; a test holds it to its kustomization.
+.PHONY: manifests
+manifests: $(VENV)/.installed ## render manifests/install.yaml and manifests/namespace-install.yaml anew
+	@for target in cluster:install namespaced:namespace-install; do \
+	  source=manifests/$${target%%:*}; rendered=manifests/$${target##*:}.yaml; \
+	  { cat $$source/header.txt; $(BIN)/kubectl kustomize $$source; } >$$rendered.new \
+	    && mv $$rendered.new $$rendered || { rm -f $$rendered.new; exit 1; }; \
+	done
