@@ -35,3 +35,7 @@ manifests: $(VENV)/.installed ## render manifests/install.yaml and manifests/nam
 	  { cat $$source/header.txt; $(BIN)/kubectl kustomize $$source; } >$$rendered.new \
 	    && mv $$rendered.new $$rendered || { rm -f $$rendered.new; exit 1; }; \
 	done
+
+.PHONY: reference
+reference: $(VENV)/.installed ## write the field tables of docs/reference from the CRDs anew
+	@$(BIN)/python scripts/field_reference.py
