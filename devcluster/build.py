@@ -117,17 +117,26 @@ def _build(binary: Path, report: Say) -> None:
         "takes 5 to 10 minutes, needs the Go module proxy and 5 GB of disk) ..."
     )
     started = time.monotonic()
+    compile_go(SOURCE, ".", binary, linker_flags(), report)
+    report(f"Built {binary} in {_minutes(time.monotonic() - started)}.")
+
+
+def compile_go(source: Path, package: str, binary: Path, flags: str, report: Say = say) -> None:
+    """Compile a package of the module in `source`; `binary` appears when it is whole.
+
+    Raises BuildError with the last lines of the build and a next step.
+    """
     binary.parent.mkdir(parents=True, exist_ok=True)
     packages = _run_go(
-        ["list", "-deps", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}", "."],
+        source,
+        ["list", "-deps", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}", package],
         Progress("fetching modules", report),
     )
     with tempfile.TemporaryDirectory(dir=binary.parent) as folder:
         target = Path(folder) / binary.name
         progress = Progress("compiling", report, total=len(packages))
-        _run_go(["build", "-v", "-ldflags", linker_flags(), "-o", str(target), "."], progress)
+        _run_go(source, ["build", "-v", "-ldflags", flags, "-o", str(target), package], progress)
         target.rename(binary)
-    report(f"Built {binary} in {_minutes(time.monotonic() - started)}.")
 
 
 class Progress:
@@ -162,12 +171,12 @@ class Progress:
             self._report(f"  {self._what}: {self._done}{of}, {elapsed}")
 
 
-def _run_go(arguments: Sequence[str], progress: Progress) -> list[str]:
+def _run_go(source: Path, arguments: Sequence[str], progress: Progress) -> list[str]:
     with (
         progress,
         subprocess.Popen(
             [str(tools.go()), *arguments],
-            cwd=SOURCE,
+            cwd=source,
             env=_go_environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -186,9 +195,9 @@ def _run_go(arguments: Sequence[str], progress: Progress) -> list[str]:
     if process.returncode != 0:
         tail = "\n  ".join(progress.tail)
         raise BuildError(
-            f"`go {arguments[0]}` failed in {SOURCE} (exit {process.returncode}):\n  {tail}\n"
+            f"`go {arguments[0]}` failed in {source} (exit {process.returncode}):\n  {tail}\n"
             "Next: check the network (the Go module proxy must be reachable) and the free disk "
-            "space (5 GB), then run `python -m devcluster build` again; it goes on where it was."
+            "space (5 GB), then try again; it goes on where it was."
         )
     return [line.strip() for line in output if line.strip()]
 

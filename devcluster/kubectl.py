@@ -20,6 +20,8 @@ class Kubectl:
 
     kubeconfig: Path
     cache: Path
+    via: tuple[str, ...] = ()
+    """What runs it, such as `nsenter` for a cluster in a network namespace of its own."""
 
     def run(
         self,
@@ -29,7 +31,7 @@ class Kubectl:
         timeout: float = 60.0,
     ) -> subprocess.CompletedProcess[str]:
         """Run it and return what came of it, good or bad."""
-        argv = [str(tools.kubectl()), *(("--namespace", namespace) if namespace else ()), *args]
+        argv = [*self.via, str(tools.kubectl()), *(("--namespace", namespace) if namespace else ()), *args]
         return subprocess.run(
             argv,
             input=stdin,

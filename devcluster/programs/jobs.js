@@ -1,0 +1,71 @@
+// Queue operations by script: reads one JSON object from stdin, prints {"results": [...]} or {"error", "step", "results"}.
+//   {"url": …, "queue": …, "prefix": …, "steps": [[method, ...args], ...]}
+// A step's method is one of BullMQ's Queue (add, addBulk, pause, upsertJobScheduler, getJobCounts, obliterate, …), or
+//   addFlow flow            FlowProducer.add
+//   job id method ...args   a method of a Job (promote, remove, retry, getState, …); null when there is no such job
+//   process n options       a worker finishes n jobs now ({fail: true}: fails them, {leaveActive: true}: takes and abandons them)
+'use strict';
+const { bullmq, options } = require('./connection');
+const { Queue, FlowProducer, Worker } = bullmq();
+
+function plain(value) {
+  if (Array.isArray(value)) return value.map(plain);
+  if (value && typeof value.toJSON === 'function') return value.toJSON();
+  if (value && value.job) return { job: plain(value.job), children: plain(value.children ?? []) };
+  return value ?? null;
+}
+
+async function processJobs(script, base, count, { fail = false, leaveActive = false, token = 'script' } = {}) {
+  const worker = new Worker(script.queue, null, { ...base, lockDuration: 60000, skipStalledCheck: true, skipLockRenewal: true });
+  await worker.waitUntilReady();
+  const taken = [];
+  while (taken.length < count) {
+    const job = await worker.getNextJob(token, { block: false });
+    if (!job) break;
+    taken.push(job.id);
+    if (leaveActive) continue;
+    if (fail) await job.moveToFailed(new Error('asked to fail'), token, false);
+    else await job.moveToCompleted('done', token, false);
+  }
+  await worker.close(true);
+  return taken;
+}
+
+async function one(script, base, queue, [method, ...args]) {
+  if (method === 'addFlow') {
+    const flows = new FlowProducer(base);
+    try {
+      return await flows.add(...args);
+    } finally {
+      await flows.close();
+    }
+  }
+  if (method === 'process') return processJobs(script, base, ...args);
+  if (method === 'job') {
+    const [id, what, ...rest] = args;
+    const job = await queue.getJob(id);
+    return job ? job[what](...rest) : null;
+  }
+  if (typeof queue[method] !== 'function') throw new Error(`BullMQ's Queue has no method ${method}`);
+  return queue[method](...args);
+}
+
+async function main() {
+  const chunks = [];
+  for await (const chunk of process.stdin) chunks.push(chunk);
+  const script = JSON.parse(Buffer.concat(chunks).toString());
+  const base = { connection: options(script.url, { maxRetriesPerRequest: null }), prefix: script.prefix ?? 'bull' };
+  const queue = new Queue(script.queue, base);
+  const answer = { results: [] };
+  for (const [index, step] of script.steps.entries()) {
+    try {
+      answer.results.push(plain(await one(script, base, queue, step)));
+    } catch (error) {
+      Object.assign(answer, { error: error.message, step: index });
+      break;
+    }
+  }
+  await queue.close();
+  console.log(JSON.stringify(answer));
+}
+main();
