@@ -31,7 +31,12 @@ class Kubectl:
         timeout: float = 60.0,
     ) -> subprocess.CompletedProcess[str]:
         """Run it and return what came of it, good or bad."""
-        argv = [*self.via, str(tools.kubectl()), *(("--namespace", namespace) if namespace else ()), *args]
+        argv = [
+            *self.via,
+            str(tools.kubectl()),
+            *(("--namespace", namespace) if namespace else ()),
+            *args,
+        ]
         return subprocess.run(
             argv,
             input=stdin,
