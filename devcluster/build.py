@@ -187,7 +187,7 @@ def _run_go(source: Path, arguments: Sequence[str], progress: Progress) -> list[
         assert process.stdout is not None
         assert process.stderr is not None
         output: list[str] = []
-        reader = threading.Thread(target=lambda out: output.extend(out), args=(process.stdout,))
+        reader = threading.Thread(target=output.extend, args=(process.stdout,))
         reader.start()
         for line in process.stderr:
             progress.line(line.rstrip())

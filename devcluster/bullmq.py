@@ -1,6 +1,6 @@
 """Real Node BullMQ from tests: operations on a queue, and what the ledger says.
 
-    bullmq.run(redis.url, "orders/v1", ["addBulk", [{"name": "job", "data": {}}]], ["getJobCounts"])
+bullmq.run(redis.url, "orders/v1", ["addBulk", [{"name": "job", "data": {}}]], ["getJobCounts"])
 """
 
 from __future__ import annotations

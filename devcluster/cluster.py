@@ -6,14 +6,13 @@ import contextlib
 import datetime
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from subprocess import CompletedProcess
 from types import TracebackType
-from typing import Any
 
-from devcluster import components
+from devcluster import components, tools
 from devcluster.audit import AuditEntry, read_audit
 from devcluster.build import ControlPlane, control_plane
 from devcluster.components import Layout
@@ -22,8 +21,7 @@ from devcluster.kubeconfig import AdminApi, write_kubeconfig
 from devcluster.kubectl import Kubectl
 from devcluster.paths import new_state_dir
 from devcluster.processes import Hold, project_environment
-from devcluster.waiting import wait_until
-from devcluster import tools
+from devcluster.waiting import T, wait_until
 
 API, CONTROLLERS, ETCD, NODE = "kube-apiserver", "kube-controller-manager", "etcd", "node"
 START_TRIES = 3
@@ -134,7 +132,7 @@ class Cluster:
 
     def try_kubectl(
         self, *args: str, namespace: str | None = None, stdin: str | None = None
-    ) -> CompletedProcess[str]:
+    ) -> subprocess.CompletedProcess[str]:
         """kubectl whose failure is a result: exit code, output and errors."""
         return self._kubectl.run(*args, namespace=namespace, stdin=stdin)
 
@@ -160,9 +158,7 @@ class Cluster:
         flags = (f"--for={condition}", f"--timeout={timeout:g}s")
         self._kubectl("wait", what, *flags, namespace=namespace, timeout=timeout + 10)
 
-    def wait_until(
-        self, probe: Callable[[], Any], what: str, timeout: float = 30.0
-    ) -> Any:  # noqa: ANN401  # whatever the probe returned
+    def wait_until(self, probe: Callable[[], T | None], what: str, timeout: float = 30.0) -> T:
         """Wait for anything else: see `devcluster.waiting.wait_until`."""
         return wait_until(probe, what, timeout)
 
@@ -190,11 +186,11 @@ class Cluster:
 
     def etcdctl(self, *args: str) -> str:
         """etcdctl on the cluster's etcd, for faults such as compaction or a lost delete."""
-        import subprocess
-
         command = (self._programs or control_plane()).commands.get("etcdctl")
         if command is None:
-            raise DevclusterError("etcdctl comes with devcluster's own build: unset KUBEBUILDER_ASSETS")
+            raise DevclusterError(
+                "etcdctl comes with devcluster's own build: unset KUBEBUILDER_ASSETS"
+            )
         argv = [*command, f"--endpoints={self._layout.etcd}", *args]
         return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
 

@@ -74,11 +74,21 @@ class Layout:
     def new(cls, state: Path, network: int) -> Layout:
         """Choose ports and credentials."""
         host = server_address(network)
-        ports: list[int] = []
+        ports: set[int] = set()
         while len(ports) < 5:
-            if (port := free_port(host)) not in ports:
-                ports.append(port)
-        return cls(str(state), network, *ports, *(secrets.token_hex(24) for _ in range(3)))
+            ports.add(free_port(host))
+        return cls(
+            state=str(state),
+            network=network,
+            api_port=ports.pop(),
+            etcd_port=ports.pop(),
+            etcd_peer_port=ports.pop(),
+            controller_port=ports.pop(),
+            kubelet_port=ports.pop(),
+            admin_token=secrets.token_hex(24),
+            controller_token=secrets.token_hex(24),
+            node_token=secrets.token_hex(24),
+        )
 
     @classmethod
     def load(cls, state: Path) -> Layout:

@@ -19,6 +19,8 @@ from devcluster.errors import DevclusterError, StartError
 from devcluster.paths import PROJECT_ROOT
 from devcluster.supervisor import SOCKET
 
+KEPT = "kept"
+"""A file of this name marks a state folder that `keep` was asked for."""
 LOG_TAIL_LINES = 12
 
 
@@ -104,7 +106,8 @@ class Hold:
     def status(self) -> dict[str, ProcessStatus]:
         """All processes by name."""
         return {
-            name: ProcessStatus(**fields) for name, fields in self._ask(do="status")["status"].items()
+            name: ProcessStatus(**fields)
+            for name, fields in self._ask(do="status")["status"].items()
         }
 
     def check_running(self, name: str) -> None:
@@ -124,6 +127,7 @@ class Hold:
     def keep(self) -> None:
         """Let the processes live on when nobody holds them (until `shutdown`)."""
         self._ask(do="keep")
+        (self.state / KEPT).touch()
 
     def release(self) -> None:
         """Let go: the last hold that goes takes the processes with it."""

@@ -118,8 +118,8 @@ class RedisServer:
         login = ("--requirepass", self._password) if self._password else ()
         users = [word for rule in self._users for word in ("--user", *rule.split())]
         base = f"--bind {HOST} --port {self.port} --appendonly yes --appendfsync everysec"
-        policy = "--maxmemory-policy noeviction --save --enable-debug-command local"
-        argv = [str(tools.valkey_server()), *base.split(), *policy.split()]
+        policy = "--maxmemory-policy noeviction --enable-debug-command local"
+        argv = [str(tools.valkey_server()), *base.split(), *policy.split(), "--save", ""]
         self._held.spawn(SERVER, [*argv, *login, *users, *self._settings])
         wait_until(self._answers, f"Redis on port {self.port}", START_SECONDS)
 

@@ -4,7 +4,8 @@ Why a process of its own: nothing may be left behind however its user ends (exit
 and several test workers may share one cluster, whichever of them started it or ends first.
 
 - Every client is a connection to the Unix socket `<state>/supervisor.sock`. The kernel closes it
-  when the client dies. When the last one closes, everything is stopped, unless a client said `keep`.
+  when the client dies. When the last one closes, everything is stopped, unless a client said
+  `keep`.
 - It is a child subreaper: what its children orphan becomes its child, and is ended too.
 - Its children get SIGKILL from the kernel when it dies itself (PR_SET_PDEATHSIG). Only
   grandchildren of a supervisor that was itself killed by SIGKILL can survive.
@@ -191,7 +192,7 @@ class Supervisor:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=die_with(os.getpid()),
+                preexec_fn=die_with(os.getpid()),  # noqa: PLW1509  # this process has one thread
             )
         self._children[request["name"]] = Child(process, request["stop_signal"], request["grace"])
         return process.pid

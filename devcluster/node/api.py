@@ -73,9 +73,7 @@ class Api:
 
     async def merge_patch(self, path: str, patch: Json) -> Json | None:
         """A merge patch; None when the object is gone, or is another one by now."""
-        return await self.call(
-            "PATCH", path, patch, content_type=MERGE_PATCH, absent=(404, 409)
-        )
+        return await self.call("PATCH", path, patch, content_type=MERGE_PATCH, absent=(404, 409))
 
     async def _once(
         self, verb: str, path: str, body: Json | None, content_type: str, absent: Collection[int]

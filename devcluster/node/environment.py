@@ -98,9 +98,7 @@ def base_environment(facts: PodFacts, home: str) -> dict[str, str]:
     return {**kept, "HOME": home, "TMPDIR": home, "HOSTNAME": facts.pod["metadata"]["name"]}
 
 
-async def _value(
-    api: Api, entry: Json, facts: PodFacts, known: Mapping[str, str]
-) -> str | None:
+async def _value(api: Api, entry: Json, facts: PodFacts, known: Mapping[str, str]) -> str | None:
     source = entry.get("valueFrom")
     if not source:
         return expand(entry.get("value", ""), known)
@@ -128,7 +126,8 @@ async def _key(api: Api, kind: str, ref: Json, namespace: str) -> str | None:
 
 async def _whole(api: Api, source: Json, namespace: str) -> dict[str, str]:
     kind, ref = (
-        ("Secret", source["secretRef"]) if "secretRef" in source
+        ("Secret", source["secretRef"])
+        if "secretRef" in source
         else ("ConfigMap", source["configMapRef"])
     )
     data = await _data(api, kind, ref["name"], namespace)

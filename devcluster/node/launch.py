@@ -14,7 +14,7 @@ from devcluster.node import environment, identity, probes, volumes
 from devcluster.node.api import Api, Json
 from devcluster.node.environment import PodFacts
 from devcluster.node.identity import Identity
-from devcluster.node.images import NO_IMAGE, Catalogue, Image
+from devcluster.node.images import NO_IMAGE, Catalogue, Image, ImageUnknownError
 from devcluster.paths import HERE
 from devcluster.supervisor import die_with
 
@@ -86,7 +86,7 @@ async def prepare(context: PodContext, container: Json) -> Launch:
 def _image(context: PodContext, container: Json) -> Image:
     try:
         return context.catalogue.find(container["image"])
-    except Exception:
+    except ImageUnknownError:
         if container.get("command"):
             return NO_IMAGE
         raise

@@ -94,17 +94,12 @@ class Pod:
 
     async def _live(self) -> None:
         runs: list[asyncio.Task[None]] = []
-        helpers: list[asyncio.Task[object]] = []
+        helpers: list[asyncio.Task[None]] = []
         try:
             if await self._prepare():
                 helpers.append(asyncio.create_task(self._context.identity.keep_fresh()))
                 runs = [asyncio.create_task(one.run()) for one in self._containers]
-                ended = asyncio.gather(*runs)
-                deleted = asyncio.create_task(self._deleted.wait())
-                helpers.append(deleted)
-                await asyncio.wait([ended, deleted], return_when=asyncio.FIRST_COMPLETED)
-                if ended.done():
-                    ended.result()  # a bug in ours must show, not hide in a task
+                await self._until_ended_or_deleted(runs)
             if self._deleted.is_set():
                 await self._terminate(runs)
             self._finished = True
@@ -113,6 +108,17 @@ class Pod:
         finally:
             for task in (*runs, *helpers):
                 task.cancel()
+
+    async def _until_ended_or_deleted(self, runs: list[asyncio.Task[None]]) -> None:
+        ended = asyncio.gather(*runs)
+        deleted = asyncio.create_task(self._deleted.wait())
+        try:
+            waiting: list[asyncio.Future[object]] = [ended, deleted]  # type: ignore[list-item]
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                ended.result()  # a bug of ours must show, not hide in a task
+        finally:
+            deleted.cancel()
 
     async def _prepare(self) -> bool:
         """Report the address and make the identity; False when it was deleted before that."""
