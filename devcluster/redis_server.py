@@ -8,6 +8,8 @@ import socket
 from types import TracebackType
 from urllib.parse import quote
 
+import redis
+
 from devcluster import tools
 from devcluster.errors import StartError
 from devcluster.network import free_port
@@ -48,6 +50,10 @@ class RedisServer:
     def url_for(self, user: str, password: str, db: int = 0) -> str:
         """For another user or another database."""
         return f"redis://{quote(user)}:{quote(password, safe='')}@{HOST}:{self.port}/{db}"
+
+    def client(self) -> redis.Redis:
+        """A synchronous client as the default user, strings decoded; the caller closes it."""
+        return redis.Redis.from_url(self.url, decode_responses=True)
 
     def start(self) -> RedisServer:
         """Start with empty data, and wait until it answers."""
