@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -45,27 +46,37 @@ def test_stopping_leaves_no_process_and_no_file() -> None:
     assert not cluster.state.exists()
 
 
-def test_a_cluster_goes_when_the_process_that_holds_it_is_killed() -> None:
-    script = (
-        "import signal; from devcluster.cluster import Cluster; "
-        "print(Cluster.create().state, flush=True); signal.pause()"
-    )
-    owner = subprocess.Popen(
-        [str(tools.python()), "-c", script],
-        env=project_environment(),
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+OWNER = """
+import signal
+from devcluster.cluster import Cluster
+cluster = Cluster.create()
+print(cluster.state, flush=True)
+signal.pause()
+"""
+
+
+@pytest.fixture
+def owner() -> Iterator[subprocess.Popen[str]]:
+    """A process that started a cluster and prints its state folder."""
+    argv = [str(tools.python()), "-c", OWNER]
+    with subprocess.Popen(
+        argv, env=project_environment(), stdout=subprocess.PIPE, text=True
+    ) as process:
+        yield process
+        process.kill()
+
+
+def test_a_cluster_goes_when_the_process_that_holds_it_is_killed(
+    owner: subprocess.Popen[str],
+) -> None:
     assert owner.stdout is not None
-    with owner, owner.stdout:
-        state = Path(owner.stdout.readline().strip())
-        cluster = Cluster.attach(state)
-        pids = [*cluster.pids().values(), start_long_pod(cluster)]
-        cluster.release()
-        assert all(map(is_alive, pids))
-        owner.kill()
+    cluster = Cluster.attach(Path(owner.stdout.readline().strip()))
+    pids = [*cluster.pids().values(), start_long_pod(cluster)]
+    cluster.release()
+    assert all(map(is_alive, pids))
+    owner.kill()
     wait_until(lambda: not any(map(is_alive, pids)), "all processes of the cluster are gone")
-    wait_until(lambda: not state.exists(), "its state is gone")
+    wait_until(lambda: not cluster.state.exists(), "its state is gone")
 
 
 def test_a_cluster_lives_as_long_as_one_of_its_users() -> None:

@@ -44,9 +44,8 @@ def test_a_password_and_a_narrow_user_are_enforced() -> None:
         reader = redis.Redis.from_url(server.url_for("reader", "secret"))
         with pytest.raises(redis.exceptions.NoPermissionError):
             reader.set("bull:key", "1")
-        with redis.Redis(port=server.port) as stranger:
-            with pytest.raises(redis.AuthenticationError):
-                stranger.ping()
+        with redis.Redis(port=server.port) as stranger, pytest.raises(redis.AuthenticationError):
+            stranger.ping()
         with server.client() as owner:
             assert owner.ping()
         reader.close()
