@@ -39,3 +39,10 @@ manifests: $(VENV)/.installed ## render manifests/install.yaml and manifests/nam
 .PHONY: reference
 reference: $(VENV)/.installed ## write the field tables of docs/reference from the CRDs anew
 	@$(BIN)/python scripts/field_reference.py
+
+.PHONY: devcluster devcluster-down
+devcluster: $(VENV)/.installed ## start a local Kubernetes and Redis, keep them, and print what to export
+	@$(BIN)/python -m devcluster up --keep --redis
+
+devcluster-down: $(VENV)/.installed ## stop what `make devcluster` started
+	@$(BIN)/python -m devcluster down

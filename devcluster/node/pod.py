@@ -135,16 +135,17 @@ class Pod:
         return False
 
     async def _terminate(self, runs: list[asyncio.Task[None]]) -> None:
-        for container in self._containers:
-            container.stop()
+        stops = [asyncio.create_task(one.stop()) for one in self._containers]
         pending = set(runs)
         while pending and (remaining := self._remaining()) > 0:
             # in small steps: a second deletion may shorten the grace period meanwhile
             _, pending = await asyncio.wait(pending, timeout=min(remaining, 0.2))
-        for container in self._containers:
-            container.kill()
-        if pending:
-            await asyncio.wait(pending)
+        for stop in stops:
+            stop.cancel()
+        while pending:
+            for container in self._containers:
+                container.kill()
+            _, pending = await asyncio.wait(pending, timeout=0.2)
 
     def _remaining(self) -> float:
         assert self._deadline is not None

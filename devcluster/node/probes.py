@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import aiohttp
 
 from devcluster.node.api import Json
-from devcluster.node.environment import ConfigError
 
+KINDS = frozenset({"httpGet", "tcpSocket", "exec"})
 EAGER_SECONDS = 0.2
 """Until a probe first succeeds it is asked this often: a real kubelet keeps to `periodSeconds`,
 which would only make tests wait.
@@ -35,14 +35,6 @@ class Target:
         return int(value)
 
 
-def check_supported(container: Json) -> None:
-    """Raise ConfigError for a probe that a process cannot get here."""
-    for name in ("startupProbe", "livenessProbe", "readinessProbe"):
-        probe = container.get(name) or {"exec": {}}
-        if not {"httpGet", "tcpSocket", "exec"} & set(probe):
-            raise ConfigError(f"{name}: the process node knows httpGet, tcpSocket and exec only")
-
-
 async def watch(probe: Json, target: Target, on_change: Callable[[bool], Awaitable[None]]) -> None:
     """Probe for ever; tell the first result that passes a threshold, and each change of it."""
     await asyncio.sleep(probe.get("initialDelaySeconds", 0))
@@ -58,6 +50,14 @@ async def watch(probe: Json, target: Target, on_change: Callable[[bool], Awaitab
             verdict = result
             await on_change(verdict)
         await asyncio.sleep(period if verdict is not None else min(period, EAGER_SECONDS))
+
+
+async def run_hook(hook: Json, target: Target) -> None:
+    """A preStop hook: like a probe whose result nobody asks for, or a sleep."""
+    if "sleep" in hook:
+        await asyncio.sleep(hook["sleep"]["seconds"])
+    else:
+        await attempt({**hook, "timeoutSeconds": None}, target)
 
 
 async def attempt(probe: Json, target: Target) -> bool:

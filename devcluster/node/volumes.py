@@ -9,17 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from devcluster.node.api import Json
+from devcluster.node.environment import UnsupportedError
 from devcluster.node.identity import MOUNT_PATH
-
-
-class MountRefusedError(Exception):
-    """The container needs a mount that a process here can't have."""
 
 
 def temporary_folder(pod: Json, container: Json, folder: Path) -> Path | None:
     """The folder of an emptyDir mounted at /tmp, made if need be.
 
-    Raises MountRefusedError for any other mount.
+    Raises UnsupportedError for any other mount.
     """
     kinds = {one["name"]: one for one in pod["spec"].get("volumes") or ()}
     found: Path | None = None
@@ -28,7 +25,7 @@ def temporary_folder(pod: Json, container: Json, folder: Path) -> Path | None:
         if path == MOUNT_PATH:
             continue
         if path != "/tmp" or "emptyDir" not in kinds[mount["name"]]:
-            raise MountRefusedError(
+            raise UnsupportedError(
                 f'volume "{mount["name"]}" can\'t be mounted at {mount["mountPath"]}: the process '
                 "node has no mounts (only an emptyDir at /tmp and the ServiceAccount token). Pass "
                 "the data by environment variables, or use the node tier"

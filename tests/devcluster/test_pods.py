@@ -179,6 +179,12 @@ def test_a_missing_secret_is_named_and_its_arrival_starts_the_pod(workloads: Wor
             id="a mount that a process cannot have",
         ),
         pytest.param(
+            {"lifecycle": {"postStart": {"sleep": {"seconds": 1}}}},
+            {"CreateContainerError"},
+            "no postStart hooks",
+            id="a hook that is not run",
+        ),
+        pytest.param(
             {"command": ["/no/such/program"]},
             {"CrashLoopBackOff"},
             "restarting failed container",
@@ -196,6 +202,16 @@ def test_what_cannot_run_says_why(
     )
     assert reason in reasons
     assert text in message
+
+
+def test_a_pre_stop_hook_comes_before_sigterm_within_the_grace_period(workloads: Workloads) -> None:
+    hook = {"preStop": {"exec": {"command": ["sh", "-c", "sleep 1; touch $HOME/hooked"]}}}
+    script = "trap 'ls $HOME; exit 0' TERM; echo up; while :; do sleep 0.1; done"
+    workloads.run(shell(script, lifecycle=hook), terminationGracePeriodSeconds=10)
+    prints(workloads, "up")
+    workloads.kubectl("delete", "pod", "pod", "--wait=true")
+    [log] = (workloads.cluster.state / "pod-logs").glob(f"{workloads.namespace}_pod_*/main.0.log")
+    assert "hooked" in log.read_text()
 
 
 def test_an_empty_dir_at_tmp_is_the_temporary_folder(workloads: Workloads) -> None:
@@ -277,3 +293,9 @@ def test_a_real_worker_finishes_its_job_before_it_goes(
     assert client.hgetall("ledger:t:added") == {"orders/v1:1": "1", "orders/v1:2": "1"}
     assert client.hgetall("ledger:t:done") == {"orders/v1:1": "1", "orders/v1:2": "1"}
     client.close()
+
+
+def test_a_pod_with_init_containers_is_refused_and_says_so(workloads: Workloads) -> None:
+    workloads.run(shell("sleep 600"), initContainers=[{**shell("true"), "name": "init"}])
+    expected = ("CreateContainerError", "the process node runs no init containers")
+    workloads.wait_until(lambda: workloads.waiting_reason() == expected, f"waiting: {expected}")
