@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import random
 import socket
+from collections.abc import Sequence
 
 from devcluster.errors import StartError
 
@@ -52,9 +53,9 @@ def _claim(number: int) -> socket.socket | None:
     return claim
 
 
-def free_port(host: str = "127.0.0.1") -> int:
+def free_port(host: str = "127.0.0.1", among: Sequence[int] = PORTS) -> int:
     """A TCP port that nobody uses now; a start that finds it taken after all tries another."""
-    for port in random.sample(PORTS, 200):
+    for port in random.sample(among, min(200, len(among))):
         with socket.socket() as probe:
             try:
                 probe.bind((host, port))
