@@ -26,6 +26,7 @@ install: $(VENV)/.installed ## everything the other commands need (they call it 
 lock: $(VENV)/.installed ## pin all dependencies anew, by name, version and hash
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements/runtime.txt
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml --group dev -c requirements/runtime.txt -o requirements/dev.txt
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header requirements/build.in -c requirements/dev.txt -o requirements/build.txt
 
 # What users apply. Each begins with its use; a test holds it to its kustomization.
 .PHONY: manifests
@@ -46,3 +47,7 @@ devcluster: $(VENV)/.installed ## start a local Kubernetes and Redis, keep them,
 
 devcluster-down: $(VENV)/.installed ## stop what `make devcluster` started
 	@$(BIN)/python -m devcluster down
+
+.PHONY: test-node
+test-node: $(VENV)/.installed ## run the shipped image and manifests on a real kubelet (Linux, root)
+	@$(BIN)/python -m pytest tests/node

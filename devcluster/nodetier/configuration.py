@@ -59,7 +59,7 @@ def write_files(state: Path, cgroup: str) -> None:
     (state / "cni" / "10-ptp.conflist").write_text(json.dumps(_network(state)))
     (state / "containerd.toml").write_text(_containerd(state))
     (state / "kubelet.yaml").write_text(json.dumps(_kubelet(state, cgroup)))
-    (state / "resolv.conf").write_text("# There is no DNS here: Pods use addresses.\n")
+    (state / "resolv.conf").write_text("# No DNS server listens here: Pods use addresses.\n")
 
 
 def kubeconfig(state: Path, user: str) -> Path:
@@ -208,6 +208,7 @@ def _kubelet(state: Path, cgroup: str) -> dict[str, Any]:
         "tlsPrivateKeyFile": f"{state}/pki/kubelet.key",
         "containerRuntimeEndpoint": f"unix://{state}/containerd.sock",
         "resolvConf": f"{state}/resolv.conf",
+        "clusterDNS": [NODE_ADDRESS],
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": f"/{cgroup}",
         "failCgroupV1": False,

@@ -40,14 +40,16 @@ class NodeTier:
         self.state = outside.state / KIND
 
     @classmethod
-    def create(cls, report: Say = say) -> NodeTier:
-        """Build what is missing, start all, and wait until the node is Ready (about 10 s).
+    def create(cls, report: Say = say, archives: Sequence[Image] | None = None) -> NodeTier:
+        """Build what is missing, start all, and wait until the node is Ready (about 15 s).
 
+        `archives` are the images it has; all that there are unless given.
         Raises UnavailableError, BuildError or StartError.
         """
         prerequisites.ensure(report)
         programs = node_programs(report)
-        archives = images.all_images(report)
+        if archives is None:
+            archives = images.all_images(report)
         remove_remains()
         tier = cls(Hold.new(new_state_dir(KIND), remove_state=True))
         try:
