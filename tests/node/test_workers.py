@@ -21,9 +21,7 @@ def test_a_worker_that_is_scaled_down_finishes_its_job_first(shop: Shop) -> None
     shop.deploy_workers("1", job_ms=3000)
     shop.wait_for(f"deployment/{shop.workers('1')}", "condition=Available")
     shop.produce("1", {"count": 5})
-    shop.tier.kubectl(
-        "scale", "deployment", shop.workers("1"), "--replicas=0", namespace=shop.namespace
-    )
-    shop.wait_for("pods", "delete")
+    shop.scale("1", replicas=0)
+    wait_until(lambda: shop.pods("1") == [], "no worker Pod left")
     assert shop.client.llen(f"bull:{shop.queue('1')}:active") == 0
     assert shop.done("1") == shop.added("1")
