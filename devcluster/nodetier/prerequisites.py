@@ -27,6 +27,10 @@ PACKAGES = {
 """Each file that is used, and the Debian package it comes from."""
 
 NAMESPACES = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
+CGROUPS = Path("/sys/fs/cgroup")
+CONTROLLERS = {"cpu", "memory", "pids"}
+"""What a kubelet needs of cgroup v2."""
+
 TAIL_LINES = 8
 
 
@@ -55,8 +59,7 @@ def ensure(report: Say = say) -> None:
         ),
         "file systems can't be mounted",
     )
-    if not os.access("/sys/fs/cgroup", os.W_OK) or not cgroup_hierarchies():
-        raise UnavailableError("/sys/fs/cgroup is not writable, and a kubelet needs cgroups")
+    _try_cgroups()
 
 
 def missing_packages() -> Sequence[str]:
@@ -67,10 +70,9 @@ def missing_packages() -> Sequence[str]:
 
 def cgroup_hierarchies() -> Sequence[Path]:
     """Where cgroups are made: one folder with cgroup v2, one for each controller with v1."""
-    root = Path("/sys/fs/cgroup")
-    if (root / "cgroup.controllers").exists():
-        return [root]
-    return [path for path in sorted(root.iterdir()) if (path / "cgroup.procs").exists()]
+    if (CGROUPS / "cgroup.controllers").exists():
+        return [CGROUPS]
+    return [path for path in sorted(CGROUPS.iterdir()) if (path / "cgroup.procs").exists()]
 
 
 def _install(packages: Sequence[str], report: Say) -> None:
@@ -95,6 +97,20 @@ def _install(packages: Sequence[str], report: Say) -> None:
     if done.returncode != 0 or missing_packages():
         tail = "\n  ".join((done.stdout + done.stderr).splitlines()[-TAIL_LINES:])
         raise UnavailableError(f"`apt-get install {names}` failed:\n  {tail}")
+
+
+def _try_cgroups() -> None:
+    hierarchies = cgroup_hierarchies()
+    if not hierarchies or not all(os.access(path, os.W_OK) for path in hierarchies):
+        raise UnavailableError("/sys/fs/cgroup is not writable, and a kubelet needs cgroups")
+    passed_on = hierarchies[0] / "cgroup.subtree_control"
+    if hierarchies == [CGROUPS] and CONTROLLERS - set(passed_on.read_text().split()):
+        try:
+            passed_on.write_text(" ".join(f"+{name}" for name in sorted(CONTROLLERS)))
+        except OSError as error:  # processes live in this very cgroup, as in most containers
+            names = ", ".join(sorted(CONTROLLERS))
+            text = f"cgroup v2 does not pass on the controllers {names} here: {error}"
+            raise UnavailableError(text) from error
 
 
 def _try(command: Sequence[str], reason: str) -> None:
