@@ -103,7 +103,8 @@ class Cluster:
         def answered() -> bool:
             if self._api.get(path):
                 return True
-            self._hold.check_running(process)
+            for needed in (ETCD, process):
+                self._hold.check_running(needed)
             return False
 
         wait_until(answered, f"{process} ready", START_SECONDS)

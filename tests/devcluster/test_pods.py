@@ -13,8 +13,8 @@ pytestmark = pytest.mark.cluster
 
 STUBBORN = "trap '' TERM; echo up; while :; do sleep 0.1; done"
 """Ignores SIGTERM."""
-SLOW = "trap 'sleep 3; echo finished; exit 0' TERM; echo up; while :; do sleep 0.1; done"
-"""Needs 3 s to finish what it is doing."""
+BUSY = "trap 'until [ -e finish ]; do sleep 0.1; done; exit 0' TERM; while :; do sleep 0.1; done"
+"""Ends only when there is a file `finish` in its folder, as a worker ends with its job."""
 
 
 def prints(workloads: Workloads, text: str) -> None:
@@ -34,7 +34,7 @@ def test_a_deployment_becomes_available_and_goes_when_it_is_scaled_to_zero(
 def test_a_pod_that_finishes_its_work_stays_terminating_until_it_is_done(
     workloads: Workloads,
 ) -> None:
-    workloads.deploy(shell(SLOW), terminationGracePeriodSeconds=30)
+    workloads.deploy(shell(BUSY), terminationGracePeriodSeconds=60)
     workloads.cluster.wait("deployment/web", "condition=Available", workloads.namespace)
     workloads.kubectl("scale", "deployment/web", "--replicas=0")
     replicas = "{.status.replicas}"
@@ -45,6 +45,7 @@ def test_a_pod_that_finishes_its_work_stays_terminating_until_it_is_done(
     [pod] = workloads.pods()
     assert "deletionTimestamp" in pod["metadata"]
     assert "running" in pod["status"]["containerStatuses"][0]["state"]
+    workloads.folder(pod).joinpath("finish").touch()
     workloads.wait_gone()
 
 
@@ -53,7 +54,7 @@ def test_a_pod_that_ignores_sigterm_is_killed_after_its_grace_period(workloads: 
     prints(workloads, "up")
     began = time.monotonic()
     workloads.kubectl("delete", "pod", "pod", "--wait=true")
-    assert 2 <= time.monotonic() - began < 8
+    assert 2 <= time.monotonic() - began < 20
 
 
 def test_a_second_deletion_shortens_the_grace_period(workloads: Workloads) -> None:
@@ -97,13 +98,13 @@ def test_a_pod_that_ends_has_a_final_phase(
 
 def test_a_pod_is_ready_only_while_its_probe_succeeds(workloads: Workloads) -> None:
     probe = {
-        "exec": {"command": ["sh", "-c", "test ! -e $HOME/busy"]},
+        "exec": {"command": ["test", "-e", "idle"]},
         "periodSeconds": 1,
         "failureThreshold": 1,
     }
-    script = "trap 'rm $HOME/busy' USR1; sleep 2; touch $HOME/busy; sleep 600"
-    workloads.run(shell(script, readinessProbe=probe))
+    workloads.run(shell("touch idle; sleep 600", readinessProbe=probe))
     workloads.wait_ready()
+    workloads.folder(workloads.pod()).joinpath("idle").unlink()
     workloads.cluster.wait("pod/pod", "condition=Ready=false", workloads.namespace)
     assert workloads.status_of()["restartCount"] == 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from devcluster.cluster import Cluster
@@ -66,6 +67,11 @@ class Workloads:
         found = self.cluster.kubectl.get("pod", name, self.namespace)
         assert found is not None
         return found
+
+    def folder(self, pod: Json) -> Path:
+        """The working folder of a Pod's processes."""
+        uid: str = pod["metadata"]["uid"]
+        return self.cluster.state / "pods" / uid
 
     def status_of(self, name: str = "pod") -> Json:
         """The status of a Pod's only container; empty before the node wrote it."""
