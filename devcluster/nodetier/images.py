@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from devcluster import npm, tools
@@ -22,15 +22,18 @@ DOCKERFILES = HERE / "nodetier"
 
 def operator_image(report: Say = say) -> Image:
     """The shipped image: the project's Dockerfile and this work tree."""
-    names = ("requirements/build.txt", "requirements/runtime.txt", "pyproject.toml", "README.md")
-    package = PROJECT_ROOT / "operator"
-    sources = (
-        *(PROJECT_ROOT / name for name in (*names, ".dockerignore")),
-        *PROJECT_ROOT.glob("LICENSE"),
-        *(path for path in package.rglob("*") if path.is_file() and path.suffix != ".pyc"),
-    )
+    sources = (PROJECT_ROOT / ".dockerignore", *operator_sources())
     recipe = Recipe(OPERATOR, PROJECT_ROOT / "Dockerfile", sources, context=PROJECT_ROOT)
     return buildah.build(recipe, report)
+
+
+def operator_sources() -> Iterator[Path]:
+    """What `.dockerignore` lets in: it excludes all, and then names files and folders."""
+    for line in (PROJECT_ROOT / ".dockerignore").read_text().splitlines():
+        if line.startswith("!"):
+            path = PROJECT_ROOT / line[1:]
+            files = path.rglob("*") if path.is_dir() else (path,)
+            yield from (one for one in files if one.is_file() and one.suffix != ".pyc")
 
 
 def worker_image(report: Say = say) -> Image:

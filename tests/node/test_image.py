@@ -53,11 +53,11 @@ def test_every_module_that_the_operator_loads_has_byte_code(container: Pod) -> N
     assert without == []
 
 
-def test_nothing_that_installs_packages_ships(container: Pod) -> None:
+def test_the_operators_environment_has_nothing_that_installs_packages(container: Pod) -> None:
     assert container.python(INSTALLERS) == []
 
 
-def test_the_help_names_every_setting_of_the_manifests(container: Pod) -> None:
+def test_the_help_names_the_settings(container: Pod) -> None:
     text = container.run("bullmq-operator", "run", "--help")
     assert "BULLMQ_OPERATOR_REDIS_URL" in text
 
