@@ -24,6 +24,7 @@ from devcluster.waiting import wait_until
 KIND = "node"
 MACHINE = "machine"
 START_SECONDS = 90.0
+STOP_SECONDS = 15.0
 
 
 class NodeTier:
@@ -180,9 +181,15 @@ def _remove(state: Path) -> None:
 
 
 def _remove_cgroup(folder: Path) -> None:
-    for path, _, _ in os.walk(folder, topdown=False):
-        with contextlib.suppress(OSError):
-            Path(path).rmdir()
+    """The kernel ends a process namespace in its own time, and a cgroup only goes when it is empty."""
+
+    def gone() -> bool:
+        for path, _, _ in os.walk(folder, topdown=False):
+            with contextlib.suppress(OSError):
+                Path(path).rmdir()
+        return not folder.exists()
+
+    wait_until(gone, f"{folder} without processes", STOP_SECONDS)
 
 
 def _cgroup(state: Path) -> str:
