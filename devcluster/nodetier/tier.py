@@ -19,6 +19,7 @@ from devcluster.nodetier.machine import NODE_ADDRESS
 from devcluster.nodetier.programs import Programs, node_programs
 from devcluster.paths import new_state_dir, runtime_dir
 from devcluster.processes import Hold, project_environment
+from devcluster.running import remove_remains
 from devcluster.waiting import wait_until
 
 KIND = "node"
@@ -52,6 +53,7 @@ class NodeTier:
         if archives is None:
             archives = images.all_images(report)
         remove_remains()
+        remove_cgroups_of_the_dead()
         tier = cls(Hold.new(new_state_dir(KIND), remove_state=True))
         try:
             tier._start(programs, archives)
@@ -160,13 +162,8 @@ class NodeTier:
         self.stop()
 
 
-def remove_remains() -> None:
-    """What a tier leaves when its supervisor is killed: a folder and cgroups, no processes."""
-    for state in runtime_dir().glob(f"{KIND}-*"):
-        try:
-            Hold(state).release()
-        except OSError:
-            _remove(state)
+def remove_cgroups_of_the_dead() -> None:
+    """A tier whose owner was killed ends with its folder; only its empty cgroups are left."""
     known = {_cgroup(state) for state in runtime_dir().glob(f"{KIND}-*")}
     for hierarchy in prerequisites.cgroup_hierarchies():
         for folder in hierarchy.glob(f"{_cgroup(Path(KIND))}-*"):
@@ -181,7 +178,7 @@ def _remove(state: Path) -> None:
 
 
 def _remove_cgroup(folder: Path) -> None:
-    """The kernel ends a process namespace in its own time, and a cgroup only goes when it is empty."""
+    """It goes when it is empty, and the kernel ends the processes in its own time."""
 
     def gone() -> bool:
         for path, _, _ in os.walk(folder, topdown=False):

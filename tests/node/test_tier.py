@@ -14,7 +14,7 @@ import pytest
 from devcluster import tools
 from devcluster.nodetier import prerequisites
 from devcluster.nodetier.machine import API_ADDRESS, NODE_ADDRESS
-from devcluster.nodetier.tier import NodeTier, remove_remains
+from devcluster.nodetier.tier import NodeTier, remove_cgroups_of_the_dead
 from devcluster.processes import project_environment
 from devcluster.waiting import wait_until
 
@@ -49,7 +49,7 @@ def test_a_killed_owner_takes_the_node_along(tier: NodeTier) -> None:
         owner.send_signal(signal.SIGKILL)
     wait_until(lambda: not list(processes_of(state)), f"no process of {state}")
     wait_until(lambda: not state.exists(), f"no {state}")
-    remove_remains()
+    remove_cgroups_of_the_dead()
     assert not list(cgroups_of(state))
     assert tier.kubectl("get", "nodes", "-o", "name").strip() == "node/node1", "the other one lives"
 
