@@ -64,6 +64,12 @@ class Pod:
         assert found is not None, f"no pod {self.name}"
         return found
 
+    def restarts(self) -> int:
+        """How often kubelet has started its container again."""
+        [status] = self.object()["status"]["containerStatuses"]
+        count: int = status["restartCount"]
+        return count
+
     def process(self) -> dict[str, str]:
         """/proc/1/status: the kernel's own words on the container's process."""
         lines = self.run("cat", "/proc/1/status").splitlines()

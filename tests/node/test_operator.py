@@ -84,7 +84,7 @@ def test_a_deleted_pod_ends_at_once_with_exit_code_0(operator: Operator) -> None
         wait_until(lambda: operator.pod().name != old, "a new Pod")
         watch.terminate()
         codes = (watch.stdout.read() if watch.stdout else "").split()
-    assert codes == ["0"]
+    assert set(codes) == {"0"}, "said at each change from its end until it is gone"
     assert took < STOP_SECONDS
     operator.wait_ready()
 

@@ -42,12 +42,10 @@ def test_a_restarted_operator_goes_on_with_the_drain(operator: Operator, shop: S
     shop.declare_version("2")
     shop.wait_for("queueversion/queue-v1", "jsonpath={.status.phase}=Draining")
 
-    old = operator.pod()
-    old.run("sh", "-c", "kill -TERM 1")
-    wait_until(
-        lambda: old.object()["status"]["containerStatuses"][0]["restartCount"] == 1,
-        "kubelet starts it again",
-    )
+    pod = operator.pod()
+    before = pod.restarts()
+    pod.run("sh", "-c", "kill -TERM 1")
+    wait_until(lambda: pod.restarts() == before + 1, "kubelet starts it again")
     shop.wait_for("queueversion/queue-v1", "condition=Retired", timeout=90)
     assert shop.done("1") == shop.added("1")
     assert shop.keys("1") == []
