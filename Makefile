@@ -51,3 +51,27 @@ devcluster-down: $(VENV)/.installed ## stop what `make devcluster` started
 .PHONY: test-node
 test-node: $(VENV)/.installed ## run the shipped image and manifests on a real kubelet (Linux, root)
 	@$(BIN)/python -m pytest tests/node
+
+# The quick ones first, then all others: pytest takes a test that is named twice only once.
+# For a part: make test TESTS=tests/unit; with more processes: make test JOBS=8.
+TESTS ?= $(wildcard tests/repo tests/unit tests/simulation) tests
+JOBS ?= 2
+.PHONY: test
+test: $(VENV)/.installed ## all tests that need neither root nor a cluster of yours
+	@$(BIN)/python -m devcluster build
+	@$(BIN)/python -m pytest -m "not node" --ignore=tests/node -n $(JOBS) --dist=worksteal $(TESTS)
+
+.PHONY: check
+check: $(VENV)/.installed ## linters, types, layers, and that what is generated is current
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/yamllint --strict .
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/python scripts/field_reference.py --check
+	$(BIN)/python -m pytest -q tests/repo
+
+.PHONY: demo
+demo: $(VENV)/.installed ## watch an old version of a queue drain and go away (KEEP=1 leaves it up)
+	@$(BIN)/python -m demo
