@@ -1,0 +1,1 @@
+"""The loop that keys go round in. It knows keys, not queues."""
