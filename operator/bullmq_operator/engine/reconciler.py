@@ -55,9 +55,7 @@ class Reconcilers(Generic[K]):
         began = self._monotonic()
         try:
             look_again_in = await self._reconcile(key)
-        except (
-            Exception
-        ) as error:  # whatever it was: log, count, back off; one bad family stops none
+        except Exception as error:  # one bad family must not stop the others
             retry_in = self._workqueue.add_failed(key)
             self._journal.failed(key, self._monotonic() - began, error, retry_in)
             return
