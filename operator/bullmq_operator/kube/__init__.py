@@ -1,0 +1,1 @@
+"""The only Kubernetes client: objects in, domain types out; failures as KubeError."""
