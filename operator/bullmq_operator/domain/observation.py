@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bullmq_operator.domain.counts import (
@@ -34,7 +34,7 @@ class QueueVersion:
     generation: int
     resource_version: str
     spec: Spec
-    status: Status = Status()
+    status: Status = field(default_factory=Status)
     deleting: bool = False
     approve: str | None = None
     """The annotation `bullmq-operator.dev/approve`."""
@@ -123,7 +123,10 @@ class VersionView:
     outcome: RetirementOutcome | None = None
     """What the deleting calls since the last pass did."""
     conflicts_with: tuple[VersionKey, ...] = ()
-    """Other QueueVersions that name the same physical queue, sorted."""
+    """Other QueueVersions on the same physical queue, sorted; empty for the one first seen there,
+    which goes on serving."""
+    rivals: tuple[VersionKey, ...] = ()
+    """The same, for all of them: nothing destructive happens to a queue with rivals."""
     scale_contested_by: str | None = None
     """Who set the replicas back after we scaled to zero, when that happened repeatedly."""
 

@@ -106,7 +106,7 @@ class Spec:
     order: int | None = None
     queue_name: str | None = None
     prefix: str = "bull"
-    redis: RedisSource = RedisSource()
+    redis: RedisSource = field(default_factory=RedisSource)
     workers: tuple[WorkloadRef, ...] = ()
     state: State = State.AUTO
     activation: Activation = field(default_factory=Activation)

@@ -1,0 +1,67 @@
+"""The whole decision logic, pure: `plan(observation)`.
+
+The stages, in their order; each takes what the one before it made:
+
+1. `roles`: who is current, who is superseded (`ordering`, `activation`, `support`);
+2. `recognition`: whether the queue was ever really there, and whether it vanished;
+3. `rollback`: a version that serves again forgets its drain;
+4. `draining`: proven empty, or every blocker by name (`blockers`);
+5. `workers`: workloads down to zero and back, one decision for all that share one;
+6. `retirement`: delay, inventory, guarded deletion, watch;
+7. `conditions` and `transitions`: what is said about it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from bullmq_operator.domain.observation import Observation
+from bullmq_operator.domain.plan import Action, Plan, ScaleToZero
+from bullmq_operator.domain.progress import Progress
+from bullmq_operator.planner.conditions import describe
+from bullmq_operator.planner.draining import drain
+from bullmq_operator.planner.recognition import recognise
+from bullmq_operator.planner.retirement import retire
+from bullmq_operator.planner.roles import assign
+from bullmq_operator.planner.rollback import forget_drain
+from bullmq_operator.planner.transitions import events
+from bullmq_operator.planner.workers import settle
+
+
+def plan(observation: Observation) -> Plan:
+    """Decide for one family. The same observation gives the same plan."""
+    now = observation.now
+    family = tuple(
+        drain(forget_drain(recognise(progress, now)), now) for progress in assign(observation)
+    )
+    family = tuple(_frozen(retire(progress, now)) for progress in settle(family, now))
+    statuses = [(p, describe(p, now)) for p in family]
+    return Plan(
+        statuses=tuple((p.view.version.key, status) for p, status in statuses),
+        actions=_actions(family),
+        events=tuple(event for p, status in statuses for event in events(p, status)),
+        inventories=tuple(p.view.version.key for p in family if p.wants_inventory),
+        look_again_at=_soonest(family, now),
+    )
+
+
+def _frozen(progress: Progress) -> Progress:
+    return replace(progress, actions=(), wants_inventory=False) if progress.frozen else progress
+
+
+def _actions(family: tuple[Progress, ...]) -> tuple[Action, ...]:
+    """In order, and a workload that several versions let go of at once is scaled down once."""
+    found: list[Action] = []
+    down = set()
+    for action in (action for progress in family for action in progress.actions):
+        if isinstance(action, ScaleToZero):
+            if action.workload.key in down:
+                continue
+            down.add(action.workload.key)
+        found.append(action)
+    return tuple(found)
+
+
+def _soonest(family: tuple[Progress, ...], now: datetime) -> datetime | None:
+    return min((due for p in family for due in p.look_again if due > now), default=None)

@@ -1,0 +1,158 @@
+"""Why a queue is not empty: every reason, named and counted."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from bullmq_operator.domain.blockers import Blocker
+from bullmq_operator.domain.counts import Inventory, QueueReading
+from bullmq_operator.domain.observation import VersionView
+from bullmq_operator.domain.reasons import HeldReason
+
+
+def blockers(view: VersionView, reading: QueueReading) -> tuple[Blocker, ...]:
+    """All blockers that counters and connections show; none means nothing is unfinished."""
+    counts = reading.counts
+    found: list[Blocker] = []
+    takeable = counts.waiting + counts.prioritized + counts.paused
+    if reading.is_paused or counts.paused:
+        if takeable:
+            found.append(
+                Blocker(
+                    "paused",
+                    takeable,
+                    f"paused with {takeable} waiting",
+                    HeldReason.QUEUE_PAUSED,
+                    "resume the queue (Queue.resume()) or remove its jobs",
+                )
+            )
+    else:
+        found.extend(_takeable(view, reading))
+    if counts.active:
+        found.append(_active(view, counts.active))
+    if counts.delayed:
+        found.append(Blocker("delayed", counts.delayed, _delayed(view, counts.delayed)))
+    if counts.waiting_children:
+        found.append(
+            Blocker(
+                "waiting-children", counts.waiting_children, _parents(view, counts.waiting_children)
+            )
+        )
+    if counts.schedulers:
+        found.append(_schedulers(view, counts.schedulers))
+    return tuple(found)
+
+
+def _takeable(view: VersionView, reading: QueueReading) -> list[Blocker]:
+    rows = (("waiting", reading.counts.waiting), ("prioritized", reading.counts.prioritized))
+    return [
+        Blocker(kind, n, f"{n} {kind}{_nobody(view)}", *_nobody_held(view)) for kind, n in rows if n
+    ]
+
+
+def _active(view: VersionView, count: int) -> Blocker:
+    return Blocker("active", count, f"{count} active{_nobody(view)}", *_nobody_held(view))
+
+
+def _no_workers_expected(view: VersionView) -> bool:
+    """Nobody is attached and nobody is about to be: no replicas wanted anywhere."""
+    return view.clients == () and all(
+        w.workload is None or w.workload.replicas == 0 for w in view.workloads
+    )
+
+
+def _nobody(view: VersionView) -> str:
+    return ", no worker attached" if view.clients == () else ""
+
+
+def _nobody_held(view: VersionView) -> tuple[HeldReason | None, str]:
+    restorable = view.version.status.restore_replicas()
+    if not _no_workers_expected(view) or restorable:
+        return None, ""
+    if any(w.scale_to_zero_allowed for w in view.workloads):
+        return None, ""
+    return (
+        HeldReason.NO_WORKER_ATTACHED,
+        "start workers on this queue (scale their Deployment up)",
+    )
+
+
+def _delayed(view: VersionView, count: int) -> str:
+    detail = view.detail
+    if detail is None or detail.next_delayed is None:
+        return f"{count} delayed"
+    text = f"{count} delayed (next due {clock(detail.next_delayed)}"
+    if detail.last_delayed is not None and detail.last_delayed != detail.next_delayed:
+        text += f", last {clock(detail.last_delayed)}"
+    return text + ")"
+
+
+def _parents(view: VersionView, count: int) -> str:
+    queues = sorted({q for _, q in view.detail.waiting_parents}) if view.detail else []
+    noun = "parent" if count == 1 else "parents"
+    where = f" in {', '.join(chr(34) + q + chr(34) for q in queues)}" if queues else ""
+    return f"{count} {noun} waiting for children{where}"
+
+
+def _schedulers(view: VersionView, count: int) -> Blocker:
+    names = view.detail.schedulers if view.detail else ()
+    listed = ", ".join(f'"{name}"' for name in names)
+    more = f" and {count - len(names)} more" if names and count > len(names) else ""
+    noun = "scheduler" if count == 1 else "schedulers"
+    return Blocker(
+        "schedulers",
+        count,
+        f"{noun} {listed}{more}" if names else f"{count} job {noun}",
+        HeldReason.BLOCKED_BY_SCHEDULER,
+        "a job scheduler makes new jobs for ever: remove it with Queue.removeJobScheduler(), "
+        "once the new version has its own",
+    )
+
+
+def inventory_blockers(inventory: Inventory) -> tuple[Blocker, ...]:
+    """What only a walk over the keys shows."""
+    rows = (
+        (
+            HeldReason.ORPHANED_JOBS,
+            "orphaned",
+            inventory.orphans,
+            "jobs that are in no state of the queue and never ran",
+            "add them again or remove their keys",
+        ),
+        (
+            HeldReason.PENDING_DEDUPLICATED,
+            "pending-deduplicated",
+            inventory.pending_deduplicated,
+            "deduplicated adds that wait to become jobs",
+            "remove the deduplication key to let go of them",
+        ),
+        (
+            HeldReason.PARENT_ELSEWHERE,
+            "parent-elsewhere",
+            tuple(f"{job} (of {parent})" for job, parent in inventory.parents_elsewhere),
+            "failed jobs whose parent in another queue still waits for them",
+            "retry or remove them, so that the parent can go on",
+        ),
+        (
+            HeldReason.UNKNOWN_KEYS,
+            "unknown-keys",
+            inventory.unknown_keys,
+            "keys that BullMQ is not known to write",
+            "remove them, or set retire.obliterate: Never",
+        ),
+    )
+    return tuple(
+        Blocker(kind, len(names), f"{len(names)} {what}: {_some(names)}", held, remedy)
+        for held, kind, names, what, remedy in rows
+        if names
+    )
+
+
+def _some(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(f'"{name}"' for name in names[:5]) + more
+
+
+def clock(moment: datetime) -> str:
+    """A moment for a message, in UTC."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,179 @@
+"""Phase and conditions: what happens, why, and what next, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+
+from bullmq_operator.domain.counts import Unknown
+from bullmq_operator.domain.progress import Progress, Role
+from bullmq_operator.domain.reasons import CONFLICT
+from bullmq_operator.domain.spec import Obliterate
+from bullmq_operator.domain.status import (
+    Condition,
+    ConditionStatus,
+    ConditionType,
+    Phase,
+    Status,
+)
+from bullmq_operator.planner.blockers import clock
+from bullmq_operator.planner.draining import quiet_period
+
+Row = tuple[ConditionType, ConditionStatus, str, str]
+TRUE, FALSE, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
+
+
+def describe(progress: Progress, now: datetime) -> Status:
+    """The status to be written: the facts, with phase and conditions."""
+    phase = _phase(progress)
+    generation = progress.view.version.generation
+    old = progress.view.version.status
+    conditions = []
+    for type_, status, reason, message in _rows(progress, phase):
+        before = old.condition(type_)
+        since = before.last_transition if before and before.status is status else now
+        conditions.append(Condition(type_, status, reason, message, since, generation))
+    ordered = tuple(sorted(conditions, key=lambda c: c.type))
+    return replace(progress.status, phase=phase, conditions=ordered)
+
+
+def _phase(progress: Progress) -> Phase:
+    status = progress.status
+    match progress.role:
+        case Role.PENDING:
+            return Phase.PENDING
+        case Role.CURRENT:
+            return Phase.CURRENT
+        case Role.STOPPED:
+            return Phase.STOPPED
+    if progress.held is not None:
+        return Phase.HELD
+    if progress.retired or (progress.unknown and status.retired_at is not None):
+        return Phase.RETIRED
+    if status.drained_at is not None:
+        return Phase.RETIRING
+    return Phase.DRAINING
+
+
+def _rows(progress: Progress, phase: Phase) -> Iterator[Row]:
+    yield _ready(progress, phase)
+    yield _backend(progress)
+    yield _drained(progress, phase)
+    yield _held(progress)
+    yield _scaled_down(progress, phase)
+    yield _obliterated(progress, phase)
+    yield _retired(progress, phase)
+    if phase is Phase.PENDING:
+        yield ConditionType.RECONCILING, TRUE, "Activating", progress.why
+    fault = progress.misconfigured
+    if fault is not None:
+        yield ConditionType.STALLED, TRUE, fault.reason, f"Configuration: {fault.message}"
+        if fault.reason == CONFLICT:
+            yield ConditionType.CONFLICT, TRUE, fault.reason, fault.message
+    late = progress.status.retirement.late_jobs
+    if late and not progress.retired:
+        message = f"{late} jobs were added after the queue was retired"
+        yield ConditionType.LATE_JOBS, TRUE, "JobsAddedLate", message
+
+
+def _ready(progress: Progress, phase: Phase) -> Row:
+    """May the deploy go on?"""
+    fault, reading = progress.misconfigured, progress.view.reading
+    if fault is not None:
+        return ConditionType.READY, FALSE, fault.reason, f"Configuration: {fault.message}"
+    if isinstance(reading, Unknown):
+        return ConditionType.READY, UNKNOWN, reading.reason, reading.message
+    if phase is Phase.PENDING:
+        return ConditionType.READY, FALSE, "Activating", f"Waiting: {progress.why}"
+    return ConditionType.READY, TRUE, str(phase), _summary(progress, phase)
+
+
+def _summary(progress: Progress, phase: Phase) -> str:
+    queue = progress.view.version.queue.name
+    if progress.frozen:
+        return f"suspended: {phase} is what is seen, and nothing is changed"
+    if phase is Phase.CURRENT:
+        return f'queue "{queue}" serves ({progress.why})'
+    if phase is Phase.STOPPED:
+        return "spec.state is Stopped: workers go to zero, jobs stay in Redis"
+    if phase is Phase.HELD and progress.held is not None:
+        return f"needs a person: {progress.held.message}"
+    if phase is Phase.RETIRED:
+        return "retired: all that the policy asks is done"
+    newer = progress.status.superseded_by
+    cause = f"version {newer} is current" if newer else "spec.state is Retired"
+    what = "is being retired" if phase is Phase.RETIRING else "is being finished by its workers"
+    return f'{cause}; queue "{queue}" {what}'
+
+
+def _backend(progress: Progress) -> Row:
+    reading = progress.view.reading
+    if isinstance(reading, Unknown):
+        unread = reading.reason.value == "NotReadYet"
+        status = UNKNOWN if unread else FALSE
+        return ConditionType.BACKEND_REACHABLE, status, reading.reason, reading.message
+    address = progress.view.redis or "Redis"
+    return ConditionType.BACKEND_REACHABLE, TRUE, "Connected", f"counts are read from {address}"
+
+
+def _drained(progress: Progress, phase: Phase) -> Row:
+    kind = ConditionType.DRAINED
+    if progress.role is not Role.DRAIN:
+        if isinstance(progress.view.reading, Unknown):
+            return kind, UNKNOWN, progress.view.reading.reason, progress.view.reading.message
+        return kind, FALSE, "NotDraining", "this version is not asked to drain"
+    if progress.unknown is not None and phase is not Phase.RETIRED:
+        return kind, UNKNOWN, *progress.unknown
+    if progress.blockers:
+        message = " · ".join(b.message for b in progress.blockers)
+        return kind, FALSE, "UnfinishedJobs", message
+    if progress.status.drained_at is not None:
+        return kind, TRUE, "Empty", f"proven empty at {clock(progress.status.drained_at)}"
+    quiet = quiet_period(progress).total_seconds()
+    message = f"nothing is unfinished; drained once nothing has happened for {quiet:g} s"
+    if progress.status.empty_since is not None:
+        message += f" (idle since {clock(progress.status.empty_since)})"
+    return kind, FALSE, "QuietPeriod", message
+
+
+def _held(progress: Progress) -> Row:
+    if progress.held is None:
+        return ConditionType.HELD, FALSE, "NothingHeld", "no person is needed"
+    return ConditionType.HELD, TRUE, progress.held.reason, progress.held.message
+
+
+def _scaled_down(progress: Progress, phase: Phase) -> Row:
+    kind = ConditionType.WORKERS_SCALED_DOWN
+    if phase is Phase.RETIRED:
+        return kind, TRUE, "NoPods", "no Pod of its workloads is left"
+    if progress.keeps_workers:
+        return kind, FALSE, "WorkersNeeded", "its workers are needed, or not ours to stop yet"
+    if progress.workers_gone:
+        return kind, TRUE, "NoPods", "no Pod of its workloads is left"
+    return kind, FALSE, "ScalingDown", progress.why or "workloads go to zero"
+
+
+def _obliterated(progress: Progress, phase: Phase) -> Row:
+    kind = ConditionType.OBLITERATED
+    never = progress.view.version.spec.retire.obliterate is Obliterate.NEVER
+    if never:
+        return kind, FALSE, "NotAsked", "retire.obliterate is Never: the queue stays in Redis"
+    if phase is Phase.RETIRED:
+        jobs = progress.status.retirement.obliterated_jobs
+        message = f"no key of the queue is left ({jobs} finished jobs deleted)"
+        return kind, TRUE, "NothingLeft", message
+    if progress.workers_gone and progress.proven_empty and progress.why:
+        return kind, FALSE, "Waiting", progress.why
+    return kind, FALSE, "NotYet", "the queue is in Redis"
+
+
+def _retired(progress: Progress, phase: Phase) -> Row:
+    if phase is Phase.RETIRED:
+        at = progress.status.retired_at
+        message = f"at {clock(at)}" if at is not None else "all that the policy asks is done"
+        return ConditionType.RETIRED, TRUE, "Retired", message
+    if progress.role is not Role.DRAIN:
+        return ConditionType.RETIRED, FALSE, "NotDraining", "this version is not asked to retire"
+    waits = progress.held.message if progress.held else ""
+    return ConditionType.RETIRED, FALSE, str(phase), waits or "retirement is under way"

@@ -1,0 +1,150 @@
+"""From proven empty to nothing left: delay, inventory, guarded deletion, watch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from bullmq_operator.domain.blockers import Held
+from bullmq_operator.domain.counts import Inventory, QueueReading, Unknown
+from bullmq_operator.domain.plan import RetireQueue, SweepRecreated
+from bullmq_operator.domain.progress import Progress, Role
+from bullmq_operator.domain.reasons import HeldReason
+from bullmq_operator.domain.spec import FailedJobs, Obliterate
+from bullmq_operator.planner.blockers import clock, inventory_blockers
+
+LOOK_AT_KEYS = timedelta(seconds=60)
+"""What only an inventory shows is looked for again this often; a SCAN walks the whole keyspace."""
+
+
+def retire(progress: Progress, now: datetime) -> Progress:
+    """The next step of the retirement, if everything before it holds."""
+    reading = progress.view.reading
+    progress = _count_outcome(progress)
+    if (
+        progress.role is not Role.DRAIN
+        or not progress.proven_empty
+        or progress.frozen
+        or not isinstance(reading, QueueReading)
+    ):
+        return progress
+    if progress.held is not None or not progress.workers_gone:
+        return progress
+    if progress.status.retired_at is not None:
+        return _watch(progress, reading)
+    gone_at, spec = progress.status.workers_gone_at, progress.view.version.spec.retire
+    assert gone_at is not None
+    if spec.obliterate is Obliterate.NEVER:
+        return _retired(progress, now)
+    if _closed(progress, reading):
+        return _finish(progress, reading, now)
+    due = gone_at + spec.delay
+    if now < due:
+        why = f"retire.delay ends at {clock(due)}; until then a rollback is cheap"
+        return replace(progress, why=why, look_again=(*progress.look_again, due))
+    return _delete(progress, reading, now)
+
+
+def _closed(progress: Progress, reading: QueueReading) -> bool:
+    """Absent with the intent on record: it was us."""
+    counts = reading.counts
+    return (
+        progress.status.retirement.started_at is not None
+        and reading.jobs_added is None
+        and counts.unfinished + counts.completed + counts.failed == 0
+    )
+
+
+def _finish(progress: Progress, reading: QueueReading, now: datetime) -> Progress:
+    version = progress.view.version
+    if reading.has_keys:
+        sweep = SweepRecreated(version.key, version.queue)
+        return replace(
+            progress,
+            actions=(*progress.actions, sweep),
+            why="keys that a client made anew are being swept",
+        )
+    return _retired(progress, now)
+
+
+def _retired(progress: Progress, now: datetime) -> Progress:
+    status = replace(progress.status, retired_at=progress.status.retired_at or now)
+    return replace(progress, status=status, retired=True)
+
+
+def _watch(progress: Progress, reading: QueueReading) -> Progress:
+    """Retired stays under watch: keys without jobs that an old process makes are swept."""
+    version = progress.view.version
+    progress = replace(progress, retired=True)
+    obliterated = version.spec.retire.obliterate is Obliterate.WHEN_DRAINED
+    if obliterated and reading.has_keys and reading.jobs_added is None:
+        sweep = SweepRecreated(version.key, version.queue)
+        return replace(progress, actions=(*progress.actions, sweep))
+    return progress
+
+
+def _delete(progress: Progress, reading: QueueReading, now: datetime) -> Progress:
+    view = progress.view
+    held = _before_deletion(progress, reading)
+    if held is not None:
+        return replace(progress, held=held)
+    inventory = view.inventory
+    if inventory is None:
+        return replace(progress, wants_inventory=True, why="the queue's keys are being looked at")
+    if isinstance(inventory, Unknown):
+        return replace(progress, unknown=(inventory.reason, inventory.message))
+    return _with_inventory(progress, inventory, now)
+
+
+def _before_deletion(progress: Progress, reading: QueueReading) -> Held | None:
+    version, failed = progress.view.version, reading.counts.failed
+    if progress.view.rivals:
+        others = ", ".join(str(key) for key in progress.view.rivals)
+        message = f"the same queue is named by {others}: nothing is deleted while that is so"
+        return Held(HeldReason.SHARED_QUEUE, message)
+    if failed and version.spec.retire.failed_jobs is FailedJobs.HOLD:
+        message = (
+            f'{failed} failed jobs are left in queue "{version.queue.name}": retry or remove them, '
+            "or set retire.failedJobs: Discard to delete them with the queue"
+        )
+        return Held(HeldReason.FAILED_JOBS, message)
+    return None
+
+
+def _with_inventory(progress: Progress, inventory: Inventory, now: datetime) -> Progress:
+    found = inventory_blockers(inventory)
+    if found:
+        reason = found[0].held
+        assert reason is not None
+        message = " · ".join(f"{b.message} ({b.remedy})" for b in found)
+        return replace(
+            progress,
+            held=Held(reason, message),
+            look_again=(*progress.look_again, now + LOOK_AT_KEYS),
+        )
+    version, status = progress.view.version, progress.status
+    retirement = replace(
+        status.retirement,
+        started_at=status.retirement.started_at or now,
+        queue_settings=inventory.settings or status.retirement.queue_settings,
+    )
+    action = RetireQueue(version.key, version.queue, retirement.stamp, inventory)
+    return replace(
+        progress,
+        status=replace(status, retirement=retirement),
+        actions=(*progress.actions, action),
+        why="the queue is being deleted in small guarded steps",
+    )
+
+
+def _count_outcome(progress: Progress) -> Progress:
+    outcome = progress.view.outcome
+    if outcome is None:
+        return progress
+    old = progress.status.retirement
+    retirement = replace(
+        old,
+        obliterated_jobs=old.obliterated_jobs + outcome.obliterated_jobs,
+        swept_keys=old.swept_keys + outcome.swept_keys,
+    )
+    return replace(progress, status=replace(progress.status, retirement=retirement))

@@ -1,0 +1,73 @@
+"""Events: one for every change a person would want to hear of, none for the rest."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from bullmq_operator.domain.plan import Event
+from bullmq_operator.domain.progress import Progress, Role
+from bullmq_operator.domain.reasons import EventReason
+from bullmq_operator.domain.status import ConditionStatus, ConditionType, Phase, Status
+
+
+class _Say(Protocol):
+    def __call__(self, reason: EventReason, message: str, *, warning: bool = False) -> None: ...
+
+
+def events(progress: Progress, status: Status) -> tuple[Event, ...]:
+    """What is new in `status` beside the one on record."""
+    old = progress.view.version.status
+    key = progress.view.version.key
+    found = list(progress.events)
+
+    def say(reason: EventReason, message: str, *, warning: bool = False) -> None:
+        found.append(Event(key, reason, message, warning))
+
+    if old.current_since is None and status.current_since is not None:
+        say(EventReason.ACTIVATED, f"may take over: {progress.why}")
+    _roles(progress, status, say)
+    if old.drained_at is None and status.drained_at is not None:
+        say(EventReason.DRAINED, f'queue "{status.queue_name}" is proven empty')
+    if old.workers_gone_at is None and status.workers_gone_at is not None:
+        say(EventReason.WORKERS_GONE, "no Pod of its workloads is left")
+    if old.retirement.started_at is None and status.retirement.started_at is not None:
+        say(EventReason.OBLITERATING, f'queue "{status.queue_name}" is being deleted from Redis')
+    if old.retired_at is None and status.retired_at is not None:
+        jobs = status.retirement.obliterated_jobs
+        say(EventReason.RETIRED, f"all that the policy asks is done; {jobs} finished jobs deleted")
+    _attention(progress, status, say)
+    return tuple(found)
+
+
+def _roles(progress: Progress, status: Status, say: _Say) -> None:
+    old = progress.view.version.status
+    newer = status.superseded_by
+    if newer is not None and old.superseded_by is None:
+        say(EventReason.SUPERSEDED, f"version {newer} is current: this one drains")
+        if old.observed_generation < 0 or (
+            old.current_since is None and old.drain_started_at is None
+        ):
+            say(
+                EventReason.SUPERSEDED_ON_ARRIVAL,
+                f"version {newer} is higher and already current, so this one drains at once: set "
+                "spec.state to Pinned to run both",
+                warning=True,
+            )
+    elif progress.role is Role.DRAIN and old.drain_started_at is None:
+        say(EventReason.DRAIN_STARTED, "spec.state is Retired: this version drains")
+    if status.phase is Phase.STOPPED and old.phase is not Phase.STOPPED:
+        say(EventReason.STOPPED, "workers go to zero, jobs stay in Redis")
+    if old.phase is Phase.STOPPED and status.phase is not Phase.STOPPED:
+        say(EventReason.RESUMED, "no longer stopped: replicas are restored")
+
+
+def _attention(progress: Progress, status: Status, say: _Say) -> None:
+    for type_, reason in (
+        (ConditionType.HELD, EventReason.HELD),
+        (ConditionType.STALLED, EventReason.MISCONFIGURED),
+    ):
+        new, old = status.condition(type_), progress.view.version.status.condition(type_)
+        if new is None or new.status is not ConditionStatus.TRUE:
+            continue
+        if old is None or old.status is not ConditionStatus.TRUE or old.reason != new.reason:
+            say(reason, f"{new.reason}: {new.message}", warning=True)

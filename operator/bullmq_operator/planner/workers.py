@@ -1,0 +1,199 @@
+"""Workloads down to zero and back, one decision for all the versions that share one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from bullmq_operator.domain.blockers import Held
+from bullmq_operator.domain.counts import ClientsUnknown
+from bullmq_operator.domain.names import VersionKey, WorkloadKey
+from bullmq_operator.domain.observation import WorkloadView
+from bullmq_operator.domain.plan import (
+    Action,
+    Event,
+    RestoreReplicas,
+    RestoreSettings,
+    ScaleToZero,
+)
+from bullmq_operator.domain.progress import Progress, Role
+from bullmq_operator.domain.reasons import EventReason, HeldReason
+from bullmq_operator.domain.status import Phase, WorkerStatus
+
+LOOK_AT_PODS = timedelta(seconds=1)
+"""Pods are not watched: while some end, they are listed this often."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What one workload of one version comes to."""
+
+    status: WorkerStatus
+    gone: bool = False
+    action: Action | None = None
+    event: Event | None = None
+    held: Held | None = None
+    why: str = ""
+    """What is waited for, when not gone."""
+
+
+def settle(family: Sequence[Progress], now: datetime) -> tuple[Progress, ...]:
+    """Decide every workload of the family. A workload is scaled down only once every version that
+    names it has let go of it."""
+    keepers: dict[WorkloadKey, list[VersionKey]] = {}
+    for progress in family:
+        if progress.keeps_workers or progress.frozen:
+            version = progress.view.version
+            for view in progress.view.workloads:
+                keepers.setdefault(version.workload(view.ref), []).append(version.key)
+    return tuple(_settle(progress, keepers, now) for progress in family)
+
+
+def _settle(
+    progress: Progress, keepers: dict[WorkloadKey, list[VersionKey]], now: datetime
+) -> Progress:
+    version = progress.view.version
+    steps = []
+    for view in progress.view.workloads:
+        others = keepers.get(version.workload(view.ref), [])
+        needed = sorted({*view.needed_by, *others} - {version.key})
+        steps.append(_step(progress, view, needed))
+    status = replace(
+        progress.status,
+        workers=tuple(sorted((s.status for s in steps), key=lambda w: w.ref)),
+        workers_ready=_ready(progress),
+    )
+    progress = replace(progress, status=status)
+    if progress.frozen:
+        return progress
+    actions = tuple(s.action for s in steps if s.action is not None)
+    if any(isinstance(a, RestoreReplicas) for a in actions) or _was_retiring(progress):
+        actions = (*_settings(progress), *actions)
+    progress = replace(
+        progress,
+        actions=(*progress.actions, *actions),
+        events=(*progress.events, *(s.event for s in steps if s.event is not None)),
+    )
+    if progress.keeps_workers:
+        return progress
+    return _gone(progress, steps, now)
+
+
+def _gone(progress: Progress, steps: list[_Step], now: datetime) -> Progress:
+    gone = all(s.gone for s in steps)
+    held = progress.held or next((s.held for s in steps if s.held is not None), None)
+    waiting = "; ".join(s.why for s in steps if s.why)
+    look = progress.look_again if gone else (*progress.look_again, now + LOOK_AT_PODS)
+    since = progress.status.workers_gone_at
+    if progress.role is Role.DRAIN and progress.proven_empty:
+        since = (since or now) if gone else None
+    return replace(
+        progress,
+        status=replace(progress.status, workers_gone_at=since),
+        workers_gone=gone,
+        held=held,
+        why=waiting or progress.why,
+        look_again=look,
+    )
+
+
+def _was_retiring(progress: Progress) -> bool:
+    return progress.keeps_workers and progress.view.version.status.phase in (
+        Phase.RETIRING,
+        Phase.RETIRED,
+    )
+
+
+def _settings(progress: Progress) -> tuple[Action, ...]:
+    """The queue's own settings go back before its workers: "one job at a time" must hold for the
+    first job already."""
+    version, settings = progress.view.version, progress.status.retirement.queue_settings
+    if not settings:
+        return ()
+    return (RestoreSettings(version.key, version.queue, settings),)
+
+
+def _step(progress: Progress, view: WorkloadView, needed: list[VersionKey]) -> _Step:
+    old = next((w for w in progress.status.workers if w.ref == view.ref), None)
+    known = old or WorkerStatus(view.ref)
+    if view.workload is None:
+        return _Step(known, gone=known.replicas is not None)
+    known = replace(known, replicas=view.workload.replicas)
+    if progress.frozen:
+        return _Step(known)
+    if progress.keeps_workers:
+        return _restore(progress, view, known)
+    if needed:
+        return _shared(progress, known, view, needed)
+    return _down(progress, view, known)
+
+
+def _restore(progress: Progress, view: WorkloadView, known: WorkerStatus) -> _Step:
+    workload = view.workload
+    assert workload is not None
+    if workload.replicas > 0:
+        return _Step(replace(known, restore_replicas=None))
+    key = progress.view.version.key
+    if known.restore_replicas is not None:
+        return _Step(known, action=RestoreReplicas(key, workload, known.restore_replicas))
+    reopened = any(e.reason == EventReason.REOPENED for e in progress.events)
+    if not reopened or view.scale_to_zero_allowed:
+        return _Step(known)
+    message = f"{workload.key} is set to 1 replica: how many it had before is not known"
+    return _Step(
+        replace(known, restore_replicas=1),
+        action=RestoreReplicas(key, workload, 1),
+        event=Event(key, EventReason.RESTORE_UNKNOWN, message, warning=True),
+    )
+
+
+def _shared(
+    progress: Progress, known: WorkerStatus, view: WorkloadView, needed: list[VersionKey]
+) -> _Step:
+    """A workload another version keeps counts as gone once none of its workers is on this queue."""
+    clients = progress.view.clients
+    users = ", ".join(str(key) for key in needed)
+    name = f"{view.ref.kind} {view.ref.name}"
+    if clients == ():
+        return _Step(known, gone=True)
+    if isinstance(clients, ClientsUnknown):
+        detail = f"whether its workers are attached to this queue is unknown: {clients.message}"
+    else:
+        detail = f"its workers are still attached to this queue ({clients[0].address} and others)"
+    message = (
+        f"{name} is still needed by {users}, and {detail}: point its workers at the newer queue "
+        "alone, or retire those versions too"
+    )
+    return _Step(known, held=Held(HeldReason.WORKER_ATTACHED, message), why=message)
+
+
+def _down(progress: Progress, view: WorkloadView, known: WorkerStatus) -> _Step:
+    workload = view.workload
+    assert workload is not None
+    contested = progress.view.scale_contested_by
+    if workload.replicas > 0:
+        if contested is not None:
+            message = (
+                f"{workload.key} is set to 0 for this version and back to {workload.replicas} by "
+                f'"{contested}": leave replicas out of what it applies (Git, an autoscaler); this '
+                "is tried again with growing pauses"
+            )
+            held = Held(HeldReason.REPLICAS_CONTESTED, message)
+            return _Step(known, held=held, why=message)
+        known = replace(known, restore_replicas=workload.replicas)
+        why = f"{workload.key} is being scaled to 0"
+        return _Step(known, action=ScaleToZero(progress.view.version.key, workload), why=why)
+    if view.pods is None:
+        return _Step(known, why=f"the Pods of {workload.key} could not be listed")
+    if view.pods.total:
+        return _Step(known, why=f"{view.pods.total} Pods of {workload.key} are still ending")
+    return _Step(known, gone=True)
+
+
+def _ready(progress: Progress) -> str | None:
+    workloads = [w.workload for w in progress.view.workloads if w.workload is not None]
+    if not workloads:
+        return None
+    ready = sum(w.ready_replicas for w in workloads)
+    return f"{ready}/{sum(w.replicas for w in workloads)}"
