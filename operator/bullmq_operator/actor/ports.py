@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 class World(Protocol):
-    """The observer's memory, as far as the actor changes it. Writing enqueues whom it touches."""
+    """The observer's memory, as far as the actor uses it. Putting an object wakes the families
+    that it touches."""
 
     def version(self, key: VersionKey) -> QueueVersion | None:
         """The version as last seen."""
@@ -52,7 +53,10 @@ class World(Protocol):
 
 
 class Kubernetes(Protocol):
-    """The calls of kube.client.KubeClient that write, and the one that looks again."""
+    """The calls of kube.client.KubeClient that write, and those that look again."""
+
+    async def is_suspended(self, namespace: str) -> bool:
+        """Whether the namespace is annotated `bullmq-operator.dev/suspend: "true"`."""
 
     async def get_version(self, key: VersionKey) -> dict[str, Any] | None:
         """The object as it is now; None when it is gone."""

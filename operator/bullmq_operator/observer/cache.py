@@ -173,6 +173,8 @@ class Cache:
         if self._identities.get(backend, frozenset()) == identities:
             return NOTHING
         members = self._backends.members(backend)
+        if not members:
+            return NOTHING
         touched = self._affected_places(members)
         self._identities[backend] = identities
         for key in members:

@@ -1,0 +1,124 @@
+"""Carries out a plan: statuses first, so that whatever an action needs to be undone or recognised
+is on record; then actions in their order; then Events."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import assert_never
+
+import structlog
+
+from bullmq_operator.actor.errors import ActError, IncompleteError, RefusedError
+from bullmq_operator.actor.publishing import Publisher
+from bullmq_operator.actor.retirement import Retirement
+from bullmq_operator.actor.scaling import Scaling
+from bullmq_operator.domain.names import FamilyKey, VersionKey
+from bullmq_operator.domain.observation import Observation, VersionView
+from bullmq_operator.domain.plan import (
+    Action,
+    Plan,
+    RestoreReplicas,
+    RestoreSettings,
+    RetireQueue,
+    ScaleToZero,
+    SweepRecreated,
+)
+from bullmq_operator.domain.status import Status
+from bullmq_operator.kube.errors import ConflictError, KubeError, NotFoundError
+from bullmq_operator.queues.errors import QueueReadError
+
+log = structlog.get_logger(__name__)
+
+SOON_S = 1.0
+"""After a conflict or a refusal: the watch has told the news by then."""
+
+
+@dataclass(slots=True)
+class _Pass:
+    """One execution: who stopped, what failed, when to look again."""
+
+    stopped: set[VersionKey] = field(default_factory=set)
+    unsaid: set[VersionKey] = field(default_factory=set)
+    failures: list[str] = field(default_factory=list)
+    look_again: float | None = None
+
+    def again_in(self, seconds: float) -> None:
+        self.look_again = seconds if self.look_again is None else min(self.look_again, seconds)
+
+
+class Executor:
+    """The only place where a plan has effects."""
+
+    def __init__(
+        self,
+        *,
+        publisher: Publisher,
+        scaling: Scaling,
+        retirement: Retirement,
+        wake: Callable[[FamilyKey], None],
+    ) -> None:
+        self._publisher = publisher
+        self._scaling = scaling
+        self._retirement = retirement
+        self._wake = wake
+
+    async def execute(self, plan: Plan, observation: Observation) -> float | None:
+        """Seconds until the family is to be looked at again because of what was put off or had
+        changed; None if nothing was.
+
+        A version stops at its first failure, the others go on. Raises IncompleteError at the end
+        if anything failed.
+        """
+        views = {view.version.key: view for view in observation.versions}
+        this = _Pass()
+        for key, status in plan.statuses:
+            await self._attempt(this, key, self._status(this, views[key], status))
+        this.unsaid.update(this.stopped)
+        for action in plan.actions:
+            if action.version in this.stopped:
+                continue
+            done = self._act(action, views[action.version])
+            if await self._attempt(this, action.version, done):
+                self._wake(observation.family)
+        await self._publisher.events(plan.events, observation, frozenset(this.unsaid))
+        if this.failures:
+            raise IncompleteError(tuple(this.failures))
+        return this.look_again
+
+    async def _attempt(self, this: _Pass, key: VersionKey, done: Awaitable[None]) -> bool:
+        """Whether it was done. What the world overtook is looked at again soon; what failed is
+        told, and tried again with back-off."""
+        try:
+            await done
+        except (ConflictError, NotFoundError, RefusedError) as change:
+            log.info("overtaken", version=str(key), why=str(change))
+            this.stopped.add(key)
+            this.again_in(SOON_S)
+            return False
+        except (KubeError, QueueReadError, ActError) as failure:
+            this.stopped.add(key)
+            this.failures.append(f"{key}: {failure}")
+            return False
+        return True
+
+    async def _status(self, this: _Pass, view: VersionView, status: Status) -> None:
+        put_off = await self._publisher.status(view, status)
+        if put_off is not None:
+            this.again_in(put_off)
+
+    async def _act(self, action: Action, view: VersionView) -> None:
+        log.info("acting", action=type(action).__name__, version=str(action.version))
+        match action:
+            case ScaleToZero():
+                await self._scaling.to_zero(action, view)
+            case RestoreReplicas():
+                await self._scaling.restore(action, view)
+            case RetireQueue():
+                await self._retirement.retire(action, view)
+            case SweepRecreated():
+                await self._retirement.sweep(action, view)
+            case RestoreSettings():
+                await self._retirement.restore_settings(action, view)
+            case _:
+                assert_never(action)

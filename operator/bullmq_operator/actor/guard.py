@@ -1,0 +1,79 @@
+"""Look again, just before an action: is the world still the one that the plan was made for?
+
+The guard that nothing may get around is in the deleting script and in the API server's
+preconditions. This one saves work and says why.
+"""
+
+from __future__ import annotations
+
+from bullmq_operator.actor.errors import ActError, RefusedError
+from bullmq_operator.actor.ports import Kubernetes, World
+from bullmq_operator.domain.counts import Unknown
+from bullmq_operator.domain.observation import VersionView
+from bullmq_operator.kube.codec import parse_version
+from bullmq_operator.queues.connection import RedisConnection
+
+
+class Guard:
+    """Refuses what was planned for another world. Raises RefusedError."""
+
+    def __init__(self, kube: Kubernetes, world: World) -> None:
+        self._kube = kube
+        self._world = world
+
+    def unchanged(self, view: VersionView) -> None:
+        """By what the watches told: cheap, for what can be undone."""
+        planned = view.version
+        known = self._world.version(planned.key)
+        if known is None or known.uid != planned.uid:
+            raise RefusedError(f"{planned.key} is gone")
+        if known.generation != planned.generation:
+            raise RefusedError(f"{planned.key} was edited")
+        if known.deleting and not planned.deleting:
+            raise RefusedError(f"{planned.key} is being deleted")
+        if self._world.is_suspended(planned.key.namespace):
+            raise RefusedError(f"namespace {planned.key.namespace} is suspended")
+
+    async def before_deletion(self, view: VersionView) -> RedisConnection:
+        """By asking anew, for what can't be undone; the connection to do it with.
+
+        The object, its namespace, the Secrets that name its Redis, and who else names the queue.
+        """
+        self.unchanged(view)
+        planned = view.version
+        answer = await self._kube.get_version(planned.key)
+        if answer is None:
+            self._world.drop_version(planned.key)
+            raise RefusedError(f"{planned.key} is gone")
+        now = parse_version(answer)
+        self._world.put_version(now)
+        if now.uid != planned.uid or now.generation != planned.generation:
+            raise RefusedError(f"{planned.key} was edited or made anew")
+        if now.deleting:
+            raise RefusedError(f"{planned.key} is being deleted")
+        if await self._kube.is_suspended(planned.key.namespace):
+            raise RefusedError(f"namespace {planned.key.namespace} is suspended")
+        claimants = self._world.claimants(now)
+        if claimants:
+            others = ", ".join(map(str, claimants))
+            raise RefusedError(f'queue "{planned.queue.name}" is also named by {others}')
+        return await self._same_redis(view)
+
+    async def reach(self, view: VersionView) -> RedisConnection:
+        """The version's Redis, for what takes nothing away."""
+        self.unchanged(view)
+        return self._known(await self._world.connection(view.version.queue))
+
+    async def _same_redis(self, view: VersionView) -> RedisConnection:
+        connection = self._known(await self._world.connection(view.version.queue, fresh=True))
+        if connection.address != view.redis:
+            raise RefusedError(
+                f"{view.version.key} was looked at on Redis {view.redis}, and its Redis is "
+                f"{connection.address} now"
+            )
+        return connection
+
+    def _known(self, connection: RedisConnection | Unknown) -> RedisConnection:
+        if isinstance(connection, Unknown):
+            raise ActError(connection.message)
+        return connection

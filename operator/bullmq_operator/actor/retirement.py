@@ -1,0 +1,57 @@
+"""The steps of a retirement that change Redis."""
+
+from __future__ import annotations
+
+from bullmq_operator.actor.errors import ActError
+from bullmq_operator.actor.guard import Guard
+from bullmq_operator.actor.ports import World
+from bullmq_operator.domain.counts import RetirementOutcome
+from bullmq_operator.domain.observation import VersionView
+from bullmq_operator.domain.plan import RestoreSettings, RetireQueue, SweepRecreated
+from bullmq_operator.queues.retirement import restore_settings, retire_queue, sweep_recreated
+
+
+class Retirement:
+    """Each step is repeatable; each deleting call is guarded by the stamp inside Redis."""
+
+    def __init__(self, world: World, guard: Guard) -> None:
+        self._world = world
+        self._guard = guard
+
+    async def retire(self, action: RetireQueue, view: VersionView) -> None:
+        """Slices, sweep, close. Raises ActError, KubeError, QueueReadError.
+
+        What was deleted before a failure is counted all the same. A refusal of the guard inside
+        Redis counts as a failure, so that what is refused again and again is tried less and less.
+        """
+        connection = await self._guard.before_deletion(view)
+        so_far = RetirementOutcome()
+
+        def keep(progress: RetirementOutcome) -> None:
+            nonlocal so_far
+            so_far = progress
+
+        try:
+            so_far = await retire_queue(
+                connection, action.queue, action.inventory, action.stamp, keep
+            )
+        finally:
+            self._world.put_outcome(action.version, so_far)
+        if not so_far.closed:
+            raise ActError(f'deleting queue "{action.queue.name}" stopped: {so_far.stopped_by}')
+
+    async def sweep(self, action: SweepRecreated, view: VersionView) -> None:
+        """Keys without jobs. Raises ActError, KubeError, QueueReadError."""
+        connection = await self._guard.before_deletion(view)
+        swept = await sweep_recreated(connection, action.queue)
+        if not swept:
+            raise ActError(
+                f'keys of queue "{action.queue.name}" that a client made anew are left alone: they '
+                "hold settings or a pause, or a job was added"
+            )
+        self._world.put_outcome(action.version, RetirementOutcome(swept_keys=swept))
+
+    async def restore_settings(self, action: RestoreSettings, view: VersionView) -> None:
+        """Where they are absent. Raises RefusedError, QueueReadError."""
+        connection = await self._guard.reach(view)
+        await restore_settings(connection, action.queue, dict(action.settings))

@@ -1,0 +1,193 @@
+"""From what a QueueVersion says of its Redis to a connection, or why there is none."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from bullmq_operator.domain.counts import Unknown, UnknownReason
+from bullmq_operator.domain.names import Backend, QueueId, RedisSource, SecretKeyRef
+from bullmq_operator.kube.errors import (
+    ForbiddenError,
+    KubeError,
+    SecretKeyNotFoundError,
+    SecretNotFoundError,
+)
+from bullmq_operator.observer.ports import Clock, Secrets
+from bullmq_operator.queues.connection import ConnectionSettings, RedisConnection, connect
+from bullmq_operator.queues.errors import QueueReadError
+
+RESOLVE_AGAIN_S = 300.0
+"""A Secret is read again so often while all is well: there is no watch on Secrets on purpose
+(it would need the right to list them all)."""
+RETRY_S = 5.0
+"""And so often while it is missing, or Redis refuses what it says."""
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultRedis:
+    """The operator's own Redis, and who may use it."""
+
+    url: str | None = field(default=None, repr=False)
+    may_use: Callable[[str, str], bool] = lambda _namespace, _queue: True
+    """(namespace, physical queue name) -> allowed; the setting REDIS_NAMESPACES."""
+
+
+@dataclass(slots=True)
+class _Resolved:
+    settings: ConnectionSettings | Unknown
+    at: float
+    suspect: bool = False
+
+
+class Backends:
+    """Connections by what they connect to: namespaces that mean the same Redis share one."""
+
+    def __init__(self, secrets: Secrets, default: DefaultRedis, clock: Clock) -> None:
+        self._secrets = secrets
+        self._default = default
+        self._clock = clock
+        self._resolved: dict[Backend, _Resolved] = {}
+        self._locks: dict[Backend, asyncio.Lock] = {}
+        self._connections: dict[ConnectionSettings, RedisConnection] = {}
+
+    async def connection(self, queue: QueueId, *, fresh: bool = False) -> RedisConnection | Unknown:
+        """The Redis of a queue. `fresh`: resolve it anew, as before anything is destroyed."""
+        backend = queue.backend
+        refusal = self._refusal(queue)
+        if refusal is not None:
+            return refusal
+        async with self._locks.setdefault(backend, asyncio.Lock()):
+            resolved = self._resolved.get(backend)
+            if resolved is None or fresh or self._is_due(backend, resolved):
+                resolved = await self._resolve_again(backend)
+        if isinstance(resolved.settings, Unknown):
+            return resolved.settings
+        return self._connect(resolved.settings)
+
+    def suspect(self, backend: Backend) -> None:
+        """Redis could not be read: a Secret may have changed since it was resolved."""
+        resolved = self._resolved.get(backend)
+        if resolved is not None:
+            resolved.suspect = True
+
+    async def keep_only(self, backends: Collection[Backend]) -> None:
+        """Forget backends that no version names any more."""
+        for backend in self._resolved.keys() - set(backends):
+            del self._resolved[backend]
+            self._locks.pop(backend, None)
+        await self._close_unused()
+
+    async def close(self) -> None:
+        """Drop all connections."""
+        self._resolved.clear()
+        await self._close_unused()
+
+    def _refusal(self, queue: QueueId) -> Unknown | None:
+        if not queue.backend.source.is_default:
+            return None
+        if self._default.url is None:
+            return Unknown(
+                UnknownReason.NOT_CONFIGURED,
+                "spec.redis names no Redis and the operator has no default one: set "
+                "spec.redis.url, or BULLMQ_OPERATOR_REDIS_URL where the operator is installed.",
+            )
+        if not self._default.may_use(queue.backend.namespace, queue.name):
+            return Unknown(
+                UnknownReason.NOT_ALLOWED,
+                f'namespace "{queue.backend.namespace}" may not use queue "{queue.name}" on the '
+                "operator's default Redis: name one in spec.redis, or have it allowed by "
+                "BULLMQ_OPERATOR_REDIS_NAMESPACES.",
+            )
+        return None
+
+    def _is_due(self, backend: Backend, resolved: _Resolved) -> bool:
+        if not _references(backend.source):
+            return False
+        doubtful = resolved.suspect or isinstance(resolved.settings, Unknown)
+        return self._clock.monotonic() - resolved.at >= (RETRY_S if doubtful else RESOLVE_AGAIN_S)
+
+    async def _resolve_again(self, backend: Backend) -> _Resolved:
+        settings = await self._resolve(backend)
+        before = self._resolved.get(backend)
+        resolved = _Resolved(settings, self._clock.monotonic())
+        self._resolved[backend] = resolved
+        if before is not None and before.settings != settings:
+            await self._close_unused()
+        return resolved
+
+    async def _resolve(self, backend: Backend) -> ConnectionSettings | Unknown:
+        source, sentinel = backend.source, backend.source.sentinel
+        values: dict[SecretKeyRef, str] = {}
+        for ref in _references(source):
+            try:
+                values[ref] = await self._secrets.read_secret_key(backend.namespace, ref)
+            except KubeError as failure:
+                return _unresolved(failure, ref)
+        url = values[source.url_from] if source.url_from is not None else source.url
+        return ConnectionSettings(
+            url=self._default.url if source.is_default else url,
+            sentinel_master=sentinel.master_name if sentinel else None,
+            sentinel_nodes=sentinel.nodes if sentinel else (),
+            sentinel_password=_value(values, sentinel.password_from if sentinel else None),
+            database=sentinel.database if sentinel else 0,
+            username=_value(values, source.username_from),
+            password=_value(values, source.password_from),
+            tls=source.tls,
+            ca=_value(values, source.ca_from),
+            topology=source.topology,
+        )
+
+    def _connect(self, settings: ConnectionSettings) -> RedisConnection | Unknown:
+        connection = self._connections.get(settings)
+        if connection is None:
+            try:
+                connection = connect(settings)
+            except QueueReadError as failure:
+                return Unknown(failure.reason, failure.message)
+            self._connections[settings] = connection
+        return connection
+
+    async def _close_unused(self) -> None:
+        used = {resolved.settings for resolved in self._resolved.values()}
+        for settings in self._connections.keys() - used:
+            connection = self._connections.pop(settings)
+            with suppress(QueueReadError):
+                await connection.close()
+
+
+def _references(source: RedisSource) -> tuple[SecretKeyRef, ...]:
+    sentinel_password = source.sentinel.password_from if source.sentinel else None
+    refs = (
+        source.url_from,
+        source.username_from,
+        source.password_from,
+        source.ca_from,
+        sentinel_password,
+    )
+    return tuple(ref for ref in refs if ref is not None)
+
+
+def _value(values: dict[SecretKeyRef, str], ref: SecretKeyRef | None) -> str | None:
+    return values[ref] if ref is not None else None
+
+
+def _unresolved(failure: KubeError, ref: SecretKeyRef) -> Unknown:
+    match failure:
+        case SecretKeyNotFoundError():
+            return Unknown(UnknownReason.SECRET_KEY_MISSING, f"{failure}; spec.redis names it.")
+        case SecretNotFoundError():
+            return Unknown(UnknownReason.SECRET_MISSING, f"{failure}; spec.redis names it.")
+        case ForbiddenError():
+            return Unknown(
+                UnknownReason.SECRET_MISSING,
+                f'the operator may not read {ref.kind} "{ref.name}": install the Role that lets '
+                "it get Secrets, or use the operator's default Redis.",
+            )
+        case _:
+            return Unknown(
+                UnknownReason.NOT_READ_YET,
+                f'{ref.kind} "{ref.name}" could not be read yet: {failure}',
+            )

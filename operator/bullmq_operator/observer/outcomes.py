@@ -1,0 +1,41 @@
+"""What the deleting calls did, until a status holds it."""
+
+from __future__ import annotations
+
+from bullmq_operator.domain.counts import RetirementOutcome
+from bullmq_operator.domain.names import VersionKey
+
+
+class Outcomes:
+    """Outcomes by version. Lost at a crash: then only the numbers in the status fall short, and
+    what is left in Redis says where to go on."""
+
+    def __init__(self) -> None:
+        self._outcomes: dict[VersionKey, RetirementOutcome] = {}
+
+    def put(self, key: VersionKey, outcome: RetirementOutcome) -> None:
+        """Add what another call did."""
+        before = self._outcomes.get(key)
+        self._outcomes[key] = outcome if before is None else _sum(before, outcome)
+
+    def last(self, key: VersionKey) -> RetirementOutcome | None:
+        """What no status holds yet."""
+        return self._outcomes.get(key)
+
+    def recorded(self, key: VersionKey, outcome: RetirementOutcome) -> None:
+        """A status holds it now, unless more was done meanwhile."""
+        if self._outcomes.get(key) == outcome:
+            del self._outcomes[key]
+
+    def forget(self, key: VersionKey) -> None:
+        """The version is gone."""
+        self._outcomes.pop(key, None)
+
+
+def _sum(first: RetirementOutcome, then: RetirementOutcome) -> RetirementOutcome:
+    return RetirementOutcome(
+        obliterated_jobs=first.obliterated_jobs + then.obliterated_jobs,
+        swept_keys=first.swept_keys + then.swept_keys,
+        closed=then.closed,
+        stopped_by=then.stopped_by,
+    )

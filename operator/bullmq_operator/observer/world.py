@@ -1,0 +1,83 @@
+"""The observer as the actor sees it: what our own acts changed goes back into it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bullmq_operator.domain.counts import RetirementOutcome, Unknown
+from bullmq_operator.domain.names import FamilyKey, QueueId, VersionKey, WorkloadKey
+from bullmq_operator.domain.observation import QueueVersion, Workload
+from bullmq_operator.observer.backends import Backends
+from bullmq_operator.observer.cache import Cache, Touched
+from bullmq_operator.observer.contests import Contests
+from bullmq_operator.observer.outcomes import Outcomes
+from bullmq_operator.queues.connection import RedisConnection
+
+
+class ObservedWorld:
+    """Every change of an object wakes the families it touches, so that nothing waits for the
+    watch to tell us what we did ourselves."""
+
+    def __init__(
+        self,
+        *,
+        cache: Cache,
+        backends: Backends,
+        contests: Contests,
+        outcomes: Outcomes,
+        wake: Callable[[FamilyKey], None],
+    ) -> None:
+        self._cache = cache
+        self._backends = backends
+        self._contests = contests
+        self._outcomes = outcomes
+        self._wake = wake
+
+    def version(self, key: VersionKey) -> QueueVersion | None:
+        """The version as last seen."""
+        return self._cache.version(key)
+
+    def claimants(self, version: QueueVersion) -> tuple[VersionKey, ...]:
+        """Other versions that name the same physical queue."""
+        return self._cache.claimants(version)
+
+    def is_suspended(self, namespace: str) -> bool:
+        """Whether the namespace is frozen."""
+        return self._cache.is_suspended(namespace)
+
+    def put_version(self, version: QueueVersion) -> None:
+        """The answer to a write of ours."""
+        self._wake_all(self._cache.upsert_version(version))
+
+    def drop_version(self, key: VersionKey) -> None:
+        """The API server says that it is gone."""
+        self._outcomes.forget(key)
+        self._wake_all(self._cache.remove_version(key))
+
+    def put_workload(self, workload: Workload) -> None:
+        """The answer to a scaling of ours."""
+        self._wake_all(self._cache.upsert_workload(workload))
+
+    def scaled_to_zero(self, key: WorkloadKey) -> None:
+        """We set its replicas to 0."""
+        self._contests.scaled_to_zero(key)
+
+    def restored(self, key: WorkloadKey) -> None:
+        """We set its replicas back."""
+        self._contests.restored(key)
+
+    def put_outcome(self, key: VersionKey, outcome: RetirementOutcome) -> None:
+        """What the deleting calls did, for the next observation."""
+        self._outcomes.put(key, outcome)
+
+    def outcome_recorded(self, key: VersionKey, outcome: RetirementOutcome) -> None:
+        """It is in the status now."""
+        self._outcomes.recorded(key, outcome)
+
+    async def connection(self, queue: QueueId, *, fresh: bool = False) -> RedisConnection | Unknown:
+        """The Redis of a queue; `fresh` resolves its Secrets anew."""
+        return await self._backends.connection(queue, fresh=fresh)
+
+    def _wake_all(self, touched: Touched) -> None:
+        for family in touched:
+            self._wake(family)
