@@ -1,8 +1,8 @@
-"""The observer as the actor sees it: what our own acts changed goes back into it at once."""
+"""The observer's memory as others write to it: the watches, and the answers to our own acts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 from bullmq_operator.domain.counts import RetirementOutcome, Unknown
 from bullmq_operator.domain.names import FamilyKey, QueueId, VersionKey, WorkloadKey
@@ -37,6 +37,14 @@ class ObservedWorld:
         """The version as last seen."""
         return self._cache.version(key)
 
+    def versions(self) -> Iterator[QueueVersion]:
+        """All versions."""
+        return self._cache.versions()
+
+    def workloads(self) -> Iterator[Workload]:
+        """All workloads."""
+        return self._cache.workloads()
+
     def claimants(self, version: QueueVersion) -> tuple[VersionKey, ...]:
         """Other versions that name the same physical queue."""
         return self._cache.claimants(version)
@@ -46,7 +54,7 @@ class ObservedWorld:
         return self._cache.is_suspended(namespace)
 
     def put_version(self, version: QueueVersion) -> None:
-        """The answer to a write of ours."""
+        """A version as the API server has it."""
         self._wake_all(self._cache.upsert_version(version))
 
     def drop_version(self, key: VersionKey) -> None:
@@ -55,8 +63,17 @@ class ObservedWorld:
         self._wake_all(self._cache.remove_version(key))
 
     def put_workload(self, workload: Workload) -> None:
-        """The answer to a scaling of ours."""
+        """A workload as the API server has it."""
         self._wake_all(self._cache.upsert_workload(workload))
+
+    def drop_workload(self, key: WorkloadKey) -> None:
+        """The workload is gone."""
+        self._contests.gone(key)
+        self._wake_all(self._cache.remove_workload(key))
+
+    def set_resting_at_zero(self, keys: Iterable[WorkloadKey]) -> None:
+        """All workloads that an autoscaler with minimum 0 keeps."""
+        self._wake_all(self._cache.set_resting_at_zero(keys))
 
     def scaled_to_zero(self, key: WorkloadKey) -> None:
         """We set its replicas to 0."""
