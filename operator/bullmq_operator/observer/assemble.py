@@ -95,7 +95,6 @@ class Assembler:
             outcome=self._from.outcomes.last(version.key),
             conflicts_with=self._from.cache.conflicts_with(version),
             rivals=self._from.cache.claimants(version),
-            rivals=self._from.cache.claimants(version),
             scale_contested_by=self._contested_by(version),
         )
 
