@@ -82,21 +82,9 @@ def _ready(deployment: Json | None) -> str:
 def _why(status: Json) -> str:
     """The message of the condition that matters in this phase."""
     conditions = {one["type"]: one for one in status["conditions"]}
-    for name in _telling_conditions(status["phase"]):
-        if name in conditions and conditions[name].get("message"):
-            return str(conditions[name]["message"])
-    return ""
-
-
-def _telling_conditions(phase: str) -> tuple[str, ...]:
-    match phase:
-        case "Draining":
-            return ("Drained",)
-        case "Held":
-            return ("Held", "Drained")
-        case "Retiring":
-            return ("WorkersScaledDown", "Obliterated", "Retired")
-        case "Retired":
-            return ("Retired",)
-        case _:
-            return ("Ready",)
+    if status["phase"] == "Retiring":
+        steps = (conditions.get(name, {}) for name in ("WorkersScaledDown", "Obliterated"))
+        return next((str(step["message"]) for step in steps if step.get("status") == "False"), "")
+    telling = {"Draining": "Drained", "Held": "Held", "Retired": "Retired"}
+    condition = conditions.get(telling.get(status["phase"], "Ready"), {})
+    return str(condition.get("message", ""))
