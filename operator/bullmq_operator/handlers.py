@@ -6,9 +6,10 @@ nothing. They never wait, which is what makes the small `worker_limit` safe.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,25 @@ from bullmq_operator.engine.intake import Intake
 _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
-def watches(intake: Intake) -> kopf.OperatorRegistry:
+async def watch_for_ever(
+    intake: Intake, namespaces: Sequence[str], opened: asyncio.Event, stop: asyncio.Event
+) -> None:
+    """Watch until `stop`; raises when kopf gives up. `opened` is set when its handlers may run.
+
+    kopf takes SIGTERM and SIGINT for itself just before `opened`. It would also cancel every task
+    that was made after its own: what must outlive it is to be started earlier.
+    """
+    await kopf.operator(
+        registry=_registry(intake),
+        standalone=True,
+        clusterwide=not namespaces,
+        namespaces=namespaces,
+        ready_flag=opened,
+        stop_flag=stop,
+    )
+
+
+def _registry(intake: Intake) -> kopf.OperatorRegistry:
     """The handlers of everything that is watched. Pods are not: the observer lists them when a
     family needs them, since a whole cluster's Pods change all the time."""
     registry = kopf.OperatorRegistry()

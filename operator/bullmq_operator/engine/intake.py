@@ -126,9 +126,11 @@ class Intake:
     async def _list_workloads(self) -> None:
         for kind in WORKLOAD_KINDS:
             known = {w.key for w in self._world.workloads() if w.key.kind == kind}
-            objects = await self._all(
-                lambda scope, kind=kind: self._lists.list_workloads(kind, scope)
-            )
+            objects = [
+                obj
+                for scope in self._scopes
+                for obj in await self._lists.list_workloads(kind, scope)
+            ]
             for workload in filter(None, (_parsed(parse_workload, obj) for obj in objects)):
                 known.discard(workload.key)
                 self._world.put_workload(workload)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 
@@ -12,7 +11,8 @@ class LoopEndedError(Exception):
     """A loop that should run for ever returned or raised; names it, and chains the cause."""
 
     def __init__(self, name: str, cause: BaseException | None) -> None:
-        super().__init__(f"{name} ended" + (f": {cause}" if cause else " without a reason"))
+        why = f"{type(cause).__name__}: {cause}" if cause is not None else "without a reason"
+        super().__init__(f"the {name} ended, {why}")
         self.__cause__ = cause
 
 
@@ -61,13 +61,3 @@ class Supervisor:
         error = task.exception()
         if isinstance(error, LoopEndedError) and not self.ended.done():
             self.ended.set_result(error)
-
-
-@asynccontextmanager
-async def supervised() -> AsyncIterator[Supervisor]:
-    """A supervisor whose loops are gone when the block is left."""
-    supervisor = Supervisor()
-    try:
-        yield supervisor
-    finally:
-        await supervisor.stop()

@@ -26,6 +26,9 @@ class WorkQueue(Generic[K]):
         self._again: set[K] = set()
         self._timers: dict[K, asyncio.TimerHandle] = {}
         self._arrived = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._closed = False
 
     def __len__(self) -> int:
         """How many keys wait for somebody to take them; delayed ones are not counted."""
@@ -61,17 +64,20 @@ class WorkQueue(Generic[K]):
 
     async def get(self) -> K:
         """The next key, for this caller alone until it calls `done`."""
-        while not self._waiting:
+        while not self._waiting or self._closed:
             self._arrived.clear()
             await self._arrived.wait()
         key = next(iter(self._waiting))
         del self._waiting[key]
         self._working.add(key)
+        self._idle.clear()
         return key
 
     def done(self, key: K) -> None:
         """The pass over a key is over: what was added meanwhile may be taken now."""
         self._working.discard(key)
+        if not self._working:
+            self._idle.set()
         if key in self._again:
             self._again.discard(key)
             self.add(key)
@@ -80,11 +86,13 @@ class WorkQueue(Generic[K]):
         """Its last pass went well, or it is gone: the next failure is a first one."""
         self._backoff.forget(key)
 
-    def close(self) -> None:
-        """Let no timer fire any more."""
+    async def close(self) -> None:
+        """Give out no more keys, and wait until every key that was taken is done."""
+        self._closed = True
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
+        await self._idle.wait()
 
     def _cancel_timer(self, key: K) -> None:
         timer = self._timers.pop(key, None)

@@ -6,8 +6,9 @@ go stale and cost nothing in between.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from prometheus_client import (
     CollectorRegistry,
@@ -40,13 +41,17 @@ class QueueGauge:
     counts: QueueCounts
 
 
-@dataclass(frozen=True, slots=True)
-class Sources:
+class Sources(Protocol):
     """Where the gauges come from."""
 
-    workqueue_depth: Callable[[], int]
-    phases: Callable[[], Mapping[Phase, int]]
-    queues: Callable[[], Iterable[QueueGauge]]
+    def workqueue_depth(self) -> int:
+        """Families that wait for a reconciler."""
+
+    def phases(self) -> Mapping[Phase, int]:
+        """QueueVersions by phase."""
+
+    def queues(self) -> Iterable[QueueGauge]:
+        """Every queue whose counts are known."""
 
 
 class _Gauges(Collector):

@@ -44,6 +44,8 @@ class Lease:
         wall time and only written down for people."""
         self.lost = asyncio.Event()
         """Set once we held the Lease and no longer do; then nothing may be changed any more."""
+        self.problem: str | None = None
+        """Why the last attempt to acquire failed; None when the API server answered."""
         self._client = client
         self._collection = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
         self._name = name
@@ -61,6 +63,12 @@ class Lease:
         return (
             self._held is not None and not self.lost.is_set() and _monotonic() < self._valid_until
         )
+
+    @property
+    def other_holder(self) -> str | None:
+        """Who else held the Lease when we looked last: the one we stand by for."""
+        holder = self._seen[0] if self._seen is not None else None
+        return holder if holder not in (None, "", self._identity) else None
 
     async def acquire(self) -> None:
         """Wait until the Lease is ours. Failures of the API server are waited out."""
@@ -106,14 +114,18 @@ class Lease:
         started = _monotonic()
         try:
             lease = await self._get()
+            self.problem = None
             if lease is None:
                 written = await self._post()
             elif self._is_free(lease):
                 written = await self._put(self._claim(lease))
             else:
                 return False
-        except KubeError:
-            return False  # a lost race, or no API server: look again
+        except ConflictError:
+            return False  # a lost race
+        except KubeError as failure:
+            self.problem = str(failure)
+            return False
         self._note(written, started)
         return True
 
