@@ -55,10 +55,10 @@ class Backends:
 
     async def connection(self, queue: QueueId, *, fresh: bool = False) -> RedisConnection | Unknown:
         """The Redis of a queue. `fresh`: resolve it anew, as before anything is destroyed."""
-        backend = queue.backend
-        refusal = self._refusal(queue)
-        if refusal is not None:
-            return refusal
+        return self.refusal(queue) or await self.behind(queue.backend, fresh=fresh)
+
+    async def behind(self, backend: Backend, *, fresh: bool = False) -> RedisConnection | Unknown:
+        """A backend's Redis, for queues that are not refused."""
         async with self._locks.setdefault(backend, asyncio.Lock()):
             resolved = self._resolved.get(backend)
             if resolved is None or fresh or self._is_due(backend, resolved):
@@ -85,7 +85,8 @@ class Backends:
         self._resolved.clear()
         await self._close_unused()
 
-    def _refusal(self, queue: QueueId) -> Unknown | None:
+    def refusal(self, queue: QueueId) -> Unknown | None:
+        """Why a queue may not be looked at, where it names no Redis of its own."""
         if not queue.backend.source.is_default:
             return None
         if self._default.url is None:

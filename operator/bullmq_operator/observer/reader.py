@@ -45,14 +45,19 @@ class QueueReader:
         self, queues: Collection[QueueId], *, stamped: frozenset[QueueId], insist: bool = False
     ) -> dict[QueueId, Seen]:
         """Read them now; `stamped` ones with their stamp. `insist`: also where Redis was away."""
+        connections = {
+            backend: await self._backends.behind(backend)
+            for backend in {queue.backend for queue in queues}
+        }
         by_connection: dict[RedisConnection, list[QueueId]] = {}
         seen: dict[QueueId, Seen] = {}
         for queue in queues:
-            connection = await self._backends.connection(queue)
-            if isinstance(connection, Unknown):
-                seen[queue] = self._readings.unknown(queue, connection, at=self._clock.monotonic())
+            target = self._backends.refusal(queue) or connections[queue.backend]
+            if isinstance(target, Unknown):
+                at = self._clock.monotonic()
+                seen[queue] = self._readings.unknown(queue, target, at=at)
             else:
-                by_connection.setdefault(connection, []).append(queue)
+                by_connection.setdefault(target, []).append(queue)
         batches = [
             self._read_batch(connection, batch, stamped, insist)
             for connection, batch in by_connection.items()
