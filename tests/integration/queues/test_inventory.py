@@ -1,0 +1,224 @@
+"""The walk over a queue's keys: every key is classified, and nothing is written."""
+
+from __future__ import annotations
+
+import pytest
+
+from bullmq_operator.domain.counts import Inventory
+from bullmq_operator.queues import keys
+from bullmq_operator.queues.connection import RedisConnection
+from bullmq_operator.queues.inventory import take_inventory
+from bullmq_operator.queues.scripts import load
+from tests.integration.queues.support import FAILING, Shop
+
+pytestmark = pytest.mark.redis
+
+
+async def inventory_of(connection: RedisConnection, shop: Shop) -> Inventory:
+    return await take_inventory(connection, shop.queue)
+
+
+async def test_a_drained_queue_holds_finished_jobs_and_nothing_else(
+    connection: RedisConnection, shop: Shop
+) -> None:
+    shop.finish(3, failed=2)
+    shop.run(["job", "1", "log", "a line"])
+    stamp = shop.raw.xinfo_stream(f"{shop.base}events")["last-generated-id"]
+    assert await inventory_of(connection, shop) == Inventory(stamp=stamp, finished_jobs=5)
+
+
+async def test_it_writes_nothing(connection: RedisConnection, shop: Shop) -> None:
+    shop.finish(3, failed=2)
+    shop.run(["addBulk", [{"name": "x", "data": {}, "opts": {"delay": 1000000}}]])
+    before = (shop.snapshot(), shop.raw.info("persistence")["rdb_changes_since_last_save"])
+    await inventory_of(connection, shop)
+    after = (shop.snapshot(), shop.raw.info("persistence")["rdb_changes_since_last_save"])
+    assert after == before
+
+
+async def test_unfinished_jobs_of_every_state_are_neither_orphans_nor_residue(
+    connection: RedisConnection, shop: Shop
+) -> None:
+    child = {"name": "child", "queueName": shop.name, "data": {}}
+    parent = {"name": "parent", "queueName": shop.name, "data": {}, "children": [child]}
+    shop.run(
+        ["addBulk", [{"name": "x", "data": {}, "opts": {}}]],
+        ["process", 1, {"leaveActive": True}],
+        ["addFlow", parent],
+        ["add", "x", {}, {"delay": 3_600_000}],
+        ["add", "x", {}, {"priority": 3}],
+        ["upsertJobScheduler", "nightly", {"every": 86_400_000}, {"name": "nightly"}],
+        ["job", "1", "log", "a line"],
+    )
+    found = await inventory_of(connection, shop)
+    assert (found.orphans, found.residue, found.unknown_keys) == ((), (), ())
+
+
+async def test_a_job_that_fell_out_of_every_index_is_an_orphan(
+    connection: RedisConnection, shop: Shop
+) -> None:
+    """What v4's pause beside v6's does: a RENAME over a list that holds jobs."""
+    shop.run(["add", "x", {}, {}], ["job", "1", "log", "a line"])
+    shop.raw.delete(f"{shop.base}wait")
+    found = await inventory_of(connection, shop)
+    assert (found.orphans, found.residue) == (("1",), ())
+
+
+async def test_an_acknowledged_add_that_is_no_job_yet_is_reported(
+    connection: RedisConnection, shop: Shop
+) -> None:
+    options = {"deduplication": {"id": "k", "keepLastIfActive": True}}
+    shop.run(
+        ["add", "x", {}, options], ["process", 1, {"leaveActive": True}], ["add", "x", {}, options]
+    )
+    found = await inventory_of(connection, shop)
+    assert found.pending_deduplicated == ("k",)
+
+
+async def test_remains_of_finished_jobs_are_residue_with_their_parts(
+    connection: RedisConnection, shop: Shop
+) -> None:
+    shop.finish(2)
+    shop.run(["job", "1", "log", "a line"])
+    shop.raw.zrem(f"{shop.base}completed", "1")
+    shop.raw.rpush(f"{shop.base}77:logs", "written by a worker after the job was removed")
+    shop.raw.hset(f"{shop.base}78", mapping={"failedReason": "late", "atm": "1"})
+    shop.raw.set(f"{shop.base}de:k", "2", ex=600)
+    shop.raw.set(f"{shop.base}limiter", "1", ex=600)
+    shop.raw.hset(f"{shop.base}repeat:gone", "every", "5")
+    found = await inventory_of(connection, shop)
+    names = ("1", "1:logs", "77:logs", "78", "de:k", "limiter", "repeat:gone")
+    assert found.residue == tuple(sorted(f"{shop.base}{name}" for name in names))
+    assert (found.orphans, found.unknown_keys) == ((), ())
+
+
+async def test_a_failed_child_that_a_parent_elsewhere_waits_for_is_reported(
+    connection: RedisConnection, shop: Shop
+) -> None:
+    parent = fail_child_of_parent_elsewhere(shop)
+    found = await inventory_of(connection, shop)
+    assert found.parents_elsewhere == (("child", parent),)
+
+
+def fail_child_of_parent_elsewhere(shop: Shop) -> str:
+    """Returns the parent's key."""
+    child = {"name": "c", "queueName": shop.name, "data": {}, "opts": {"jobId": "child"}}
+    parent = {"name": "p", "queueName": "bills/v1", "data": {}, "opts": {"jobId": "parent"}}
+    shop.run(["addFlow", {**parent, "children": [child]}], ["process", 1, FAILING])
+    return "bull:bills/v1:parent"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        pytest.param("groups", "zset", id="BullMQ Pro's groups"),
+        pytest.param("7", "string", id="a string where a job would be"),
+        pytest.param("note", "hash", id="a hash of fields that no job has"),
+        pytest.param("7:notes", "list", id="a part that no job has"),
+        pytest.param("7:logs", "string", id="a part of another type"),
+        pytest.param("de:k", "hash", id="a deduplication key of another type"),
+        pytest.param("a:b", "hash", id="a name with a colon"),
+    ],
+)
+async def test_what_bullmq_does_not_write_is_unknown(
+    connection: RedisConnection, shop: Shop, name: str, kind: str
+) -> None:
+    shop.finish(1)
+    key = f"{shop.base}{name}"
+    match kind:
+        case "zset":
+            shop.raw.zadd(key, {"a": 1})
+        case "hash":
+            shop.raw.hset(key, "text", "a")
+        case "list":
+            shop.raw.rpush(key, "a")
+        case _:
+            shop.raw.set(key, "a")
+    found = await inventory_of(connection, shop)
+    assert (found.unknown_keys, found.residue) == ((key,), ())
+
+
+async def test_a_queue_whose_prefix_is_our_name_is_foreign(
+    connection: RedisConnection, shop: Shop
+) -> None:
+    ours, theirs = shop.other("shop"), shop.other("orders", "bull:shop")
+    deeper = shop.other("orders", "bull:shop:eu")
+    ours.finish(1)
+    theirs.finish(2, failed=1)
+    deeper.run(["add", "x", {}, {}])
+    found = await inventory_of(connection, ours)
+    assert found.foreign_queues == ("bull:shop:eu:orders", "bull:shop:orders")
+    assert (found.residue, found.orphans, found.unknown_keys) == ((), (), ())
+
+
+async def test_jobs_of_a_queue_that_lost_its_meta_are_not_ours_to_sweep(
+    connection: RedisConnection, shop: Shop
+) -> None:
+    ours, theirs = shop.other("shop"), shop.other("orders", "bull:shop")
+    ours.finish(1)
+    theirs.finish(1)
+    shop.raw.delete(f"{theirs.base}meta", f"{theirs.base}id")
+    found = await inventory_of(connection, ours)
+    assert found.residue == ()
+    assert f"{theirs.base}1" in found.unknown_keys
+
+
+async def test_a_deduplication_id_may_be_called_id(connection: RedisConnection, shop: Shop) -> None:
+    shop.run(["add", "x", {}, {"deduplication": {"id": "id", "ttl": 600_000}}], ["process", 1])
+    found = await inventory_of(connection, shop)
+    assert found.foreign_queues == ()
+    assert found.residue == (f"{shop.base}de:id",)
+
+
+@pytest.mark.parametrize("name", ["or*", "[ab]", "a?c", "back\\slash", "[!a]", "späße"])
+async def test_glob_characters_in_a_name_stand_for_themselves(
+    connection: RedisConnection, shop: Shop, name: str
+) -> None:
+    special = shop.other(name)
+    special.finish(1)
+    shop.raw.set(f"{special.base}de:mine", "1")
+    for near in ("orders", "a", "b", "abc", "!"):
+        shop.raw.set(f"bull:{near}:de:theirs", "1")
+    found = await inventory_of(connection, special)
+    assert (found.finished_jobs, found.residue) == (1, (f"{special.base}de:mine",))
+
+
+async def test_names_that_only_begin_alike_are_not_looked_at(
+    connection: RedisConnection, shop: Shop
+) -> None:
+    ours = shop.other("orders/v2")
+    ours.finish(1)
+    for name in ("orders/v20", "orders/v2-eu"):
+        shop.raw.set(f"bull:{name}:de:k", "1")
+    found = await inventory_of(connection, ours)
+    assert (found.residue, found.foreign_queues, found.unknown_keys) == ((), (), ())
+
+
+async def test_settings_are_kept_and_bookkeeping_is_not(
+    connection: RedisConnection, shop: Shop
+) -> None:
+    shop.run(["setGlobalConcurrency", 1], ["setGlobalRateLimit", 10, 1000], ["pause"])
+    found = await inventory_of(connection, shop)
+    assert found.settings == (("concurrency", "1"), ("duration", "1000"), ("max", "10"))
+
+
+async def test_a_key_that_is_no_utf8_is_reported_not_stumbled_over(
+    connection: RedisConnection, shop: Shop
+) -> None:
+    shop.raw.set(b"bull:orders/v1:\xff", "1")
+    found = await inventory_of(connection, shop)
+    assert [name.encode(errors="surrogateescape") for name in found.unknown_keys] == [
+        b"bull:orders/v1:\xff"
+    ]
+
+
+def test_lua_and_python_know_the_same_fixed_keys() -> None:
+    text = load("close").text
+    listed = text[text.index("local FIXED = {") : text.index("local function fixedKeys")]
+    assert tuple(listed.split("'")[1::2]) == keys.FIXED
+
+
+def test_includes_go_in_once() -> None:
+    text = load("slice").text
+    assert "--@include" not in text
+    assert text.count("local function unfinishedCounts") == 1
