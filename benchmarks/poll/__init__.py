@@ -1,0 +1,1 @@
+"""How long one look at all queues takes, beside BullMQ's own counts."""
