@@ -18,7 +18,7 @@ VersionOrder = tuple[tuple[int, int, int], int, tuple[tuple[int, int, str], ...]
 def parse(version: str) -> VersionOrder | None:
     """A sort key by semantic-version precedence; None when it is not one (a git SHA, a date)."""
     match = _PATTERN.fullmatch(version)
-    if match is None:
+    if match is None or _is_date(match):
         return None
     release = (int(match["major"]), int(match["minor"] or 0), int(match["patch"] or 0))
     if match["pre"] is None:
@@ -27,6 +27,11 @@ def parse(version: str) -> VersionOrder | None:
     if not all(identifiers):
         return None
     return release, 0, tuple(_identifier(part) for part in identifiers)
+
+
+def _is_date(match: re.Match[str]) -> bool:
+    # 2024-10-1 is no pre-release of 2024: by the identifiers' text it would come before 2024-9-1.
+    return match["minor"] is None and re.fullmatch(r"[\d-]+", match["pre"] or "") is not None
 
 
 def _identifier(part: str) -> tuple[int, int, str]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bullmq_operator.domain.counts import ClientsUnknown, Unknown
 from bullmq_operator.domain.observation import VersionView, WorkloadView
 from bullmq_operator.domain.spec import ActivationPolicy, State
+
+LOOK_AT_WORKERS = timedelta(seconds=5)
+"""Nothing wakes us when a worker attaches to a queue that has no jobs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +47,19 @@ def _workers_ready(view: VersionView, now: datetime) -> ActivationVerdict:
         waiting = _not_ready(workload)
         if waiting is not None:
             return ActivationVerdict(None, waiting)
-    ready = [
-        w.pods.ready_since
-        for w in view.workloads
-        if w.pods is not None and w.pods.ready_since is not None
-    ]
-    if ready:
-        due = max(ready) + view.version.spec.activation.min_ready
-        if due > now:
-            return ActivationVerdict(
-                None, f"workers are ready; activation.minReady ends at {due:%H:%M:%SZ}", due
-            )
+    ready: list[datetime] = []
+    for workload in view.workloads:
+        if workload.workload is None or workload.workload.replicas == 0:
+            continue
+        if workload.pods is None or workload.pods.ready_since is None:
+            message = f"since when the Pods of {workload.workload.key} are ready is not known yet"
+            return ActivationVerdict(None, message, now + LOOK_AT_WORKERS)
+        ready.append(workload.pods.ready_since)
+    due = max(ready, default=now) + view.version.spec.activation.min_ready
+    if ready and due > now:
+        return ActivationVerdict(
+            None, f"workers are ready; activation.minReady ends at {due:%H:%M:%SZ}", due
+        )
     return _attached(view, now)
 
 
@@ -76,6 +81,7 @@ def _attached(view: VersionView, now: datetime) -> ActivationVerdict:
         None,
         f'no BullMQ worker is attached to queue "{queue}": check the queue name, prefix and Redis '
         "that the workers use",
+        now + LOOK_AT_WORKERS,
     )
 
 

@@ -31,7 +31,9 @@ def blockers(view: VersionView, reading: QueueReading) -> tuple[Blocker, ...]:
     if counts.active:
         found.append(_active(view, counts.active))
     if counts.delayed:
-        found.append(Blocker("delayed", counts.delayed, _delayed(view, counts.delayed)))
+        # BullMQ's workers promote delayed jobs: with none expected, they stay.
+        message = _delayed(view, counts.delayed) + _nobody(view)
+        found.append(Blocker("delayed", counts.delayed, message, *_nobody_held(view)))
     if counts.waiting_children:
         found.append(
             Blocker(

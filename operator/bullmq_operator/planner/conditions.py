@@ -147,6 +147,10 @@ def _scaled_down(progress: Progress, phase: Phase) -> Row:
     kind = ConditionType.WORKERS_SCALED_DOWN
     if phase is Phase.RETIRED:
         return kind, TRUE, "NoPods", "no Pod of its workloads is left"
+    if progress.frozen or progress.leaves_workers:
+        if progress.status.workers_gone_at is not None:
+            return kind, TRUE, "NoPods", "no Pod of its workloads was left when last looked at"
+        return kind, FALSE, "LeftAlone", "its workers are left as they are for now"
     if progress.keeps_workers:
         return kind, FALSE, "WorkersNeeded", "its workers are needed, or not ours to stop yet"
     if progress.workers_gone:
@@ -157,7 +161,7 @@ def _scaled_down(progress: Progress, phase: Phase) -> Row:
 def _obliterated(progress: Progress, phase: Phase) -> Row:
     kind = ConditionType.OBLITERATED
     never = progress.view.version.spec.retire.obliterate is Obliterate.NEVER
-    if never:
+    if never and progress.status.retirement.started_at is None:
         return kind, FALSE, "NotAsked", "retire.obliterate is Never: the queue stays in Redis"
     if phase is Phase.RETIRED:
         jobs = progress.status.retirement.obliterated_jobs

@@ -33,16 +33,17 @@ def drain(progress: Progress, now: datetime) -> Progress:
     """Start, prove, reopen. Unknown is not empty: without a reading nothing moves."""
     if progress.role is not Role.DRAIN:
         return progress
-    progress = _start(progress, now)
+    # What activation said or waited for is beside the point now.
+    progress = _start(replace(progress, why="", look_again=()), now)
     if progress.unknown is not None:
-        return replace(progress, keeps_workers=_kept(progress))
+        return _as_decided(progress)
     reading = progress.view.reading
     unknown = _unjudged(progress)
     if unknown is not None:
-        return replace(progress, unknown=unknown, keeps_workers=_kept(progress))
+        return _as_decided(replace(progress, unknown=unknown))
     assert isinstance(reading, QueueReading)
     if progress.status.drained_at is not None and _moved(progress, reading):
-        progress = _reopen(progress, reading)
+        progress = _reopen(progress, reading, now)
         if progress.held is not None:
             return progress
     found = blockers(progress.view, reading)
@@ -103,9 +104,11 @@ def _was_there(progress: Progress, ref: object) -> bool:
     return any(w.ref == ref and w.replicas is not None for w in progress.status.workers)
 
 
-def _kept(progress: Progress) -> bool:
-    """Without a reading, what was decided stays: workers neither come nor go."""
-    return progress.status.drained_at is None
+def _as_decided(progress: Progress) -> Progress:
+    """Without a verdict what was decided stays: workers neither come nor go. What was let go of
+    before is no reason for another version's workload to stay up."""
+    let_go = progress.status.drained_at is not None or bool(progress.status.restore_replicas())
+    return replace(progress, leaves_workers=True, keeps_workers=not let_go)
 
 
 def _moved(progress: Progress, reading: QueueReading) -> bool:
@@ -120,25 +123,50 @@ def _moved(progress: Progress, reading: QueueReading) -> bool:
     return reading.stamp != status.retirement.stamp
 
 
-def _reopen(progress: Progress, reading: QueueReading) -> Progress:
+def _late(progress: Progress, reading: QueueReading) -> int:
+    """How many jobs were added since the queue was retired, as far as BullMQ's counter shows: it
+    starts anew in an obliterated queue, and goes on in one that stayed."""
+    status = progress.status
+    if status.retired_at is None:
+        return status.retirement.late_jobs
+    added = reading.jobs_added or 0
+    if status.retirement.started_at is None:
+        added -= progress.view.version.status.jobs_added or 0
+        return status.retirement.late_jobs + max(added, 0)
+    return max(status.retirement.late_jobs, added)
+
+
+def _leave_late_jobs(progress: Progress, reading: QueueReading, late: int) -> Progress:
+    name = progress.view.version.queue.name
+    message = (
+        f'{reading.counts.unfinished} unfinished jobs were added to the retired queue "{name}":'
+        " find the producer that still adds to it; set retire.lateJobs: Reopen to have them "
+        "processed, or remove them"
+    )
+    retirement = replace(progress.status.retirement, late_jobs=late)
+    return replace(
+        progress,
+        status=replace(progress.status, retirement=retirement),
+        held=Held(HeldReason.STILL_FED, message),
+        blockers=blockers(progress.view, reading),
+        leaves_workers=True,
+    )
+
+
+def _reopen(progress: Progress, reading: QueueReading, now: datetime) -> Progress:
     status, retirement = progress.status, progress.status.retirement
-    was_retired = status.retired_at is not None
-    late = retirement.late_jobs
-    if retirement.started_at is not None and was_retired:
-        late = max(late, reading.jobs_added or 0)
+    late = _late(progress, reading)
     spec = progress.view.version.spec
     name = progress.view.version.queue.name
-    if was_retired and spec.retire.late_jobs is LateJobs.HOLD and reading.counts.unfinished:
-        status = replace(status, retirement=replace(retirement, late_jobs=late))
-        message = (
-            f'{reading.counts.unfinished} unfinished jobs were added to the retired queue "{name}":'
-            " find the producer that still adds to it; set retire.lateJobs: Reopen to have them "
-            "processed, or remove them"
-        )
-        held = Held(HeldReason.STILL_FED, message)
-        return replace(progress, status=status, held=held, keeps_workers=False, proven_empty=True)
+    held = status.retired_at is not None and spec.retire.late_jobs is LateJobs.HOLD
+    if held and reading.counts.unfinished:
+        return _leave_late_jobs(progress, reading, late)
+    # The old deadline was met; the jobs that came since get the same time again.
+    timeout = spec.drain.timeout
     status = replace(
         status,
+        drain_started_at=now,
+        drain_deadline=None if timeout is None else now + timeout,
         drained_at=None,
         empty_since=None,
         workers_gone_at=None,
@@ -162,6 +190,10 @@ def _reopen(progress: Progress, reading: QueueReading) -> Progress:
 
 
 def _since(progress: Progress, reading: QueueReading, now: datetime) -> Status:
+    if progress.status.drained_at is not None:
+        # The proof stands on the stamp; without a stream our own watch starts anew at a restart,
+        # which is no news.
+        return progress.status
     idle, old = progress.view.idle_for, progress.status.empty_since
     if reading.counts.unfinished or idle is None:
         return replace(progress.status, empty_since=None)
@@ -181,6 +213,12 @@ def _blocked(progress: Progress, found: tuple[Blocker, ...], now: datetime) -> P
         return replace(progress, look_again=(*progress.look_again, *look))
     why = Held(held.held, f"{held.message}: {held.remedy}")
     return replace(progress, held=why, look_again=(*progress.look_again, *look))
+
+
+def _is_cut_off(progress: Progress, now: datetime) -> bool:
+    deadline = progress.status.drain_deadline
+    scale_down = progress.view.version.spec.drain.on_timeout is OnTimeout.SCALE_DOWN
+    return scale_down and deadline is not None and now >= deadline
 
 
 def _overdue(progress: Progress, found: tuple[Blocker, ...]) -> Progress:
@@ -211,7 +249,10 @@ def _quiet(progress: Progress, reading: QueueReading, now: datetime) -> Progress
         idle, quiet = progress.view.idle_for, quiet_period(progress)
         if idle is None or idle < quiet:
             due = now + (quiet - (idle or timedelta(0)))
-            return replace(progress, look_again=(*progress.look_again, due))
+            # Past its deadline the workers are at zero; they don't come back to an empty queue.
+            keeps = not _is_cut_off(progress, now)
+            look = (*progress.look_again, due)
+            return replace(progress, status=status, keeps_workers=keeps, look_again=look)
         retirement = replace(status.retirement, stamp=reading.stamp)
         status = replace(status, drained_at=now, retirement=retirement)
     return replace(progress, status=status, proven_empty=True, keeps_workers=False)

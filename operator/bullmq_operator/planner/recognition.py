@@ -31,6 +31,8 @@ def recognise(progress: Progress, now: datetime) -> Progress:
         and not reading.counts.unfinished
         and status.retirement.started_at is None
     )
+    if reading.jobs_added is None and status.retirement.started_at is not None:
+        status = replace(status, jobs_added=None)  # closed by us: not to be taken for vanished
     if vanished and view.version.approve != APPROVE_VANISHED:
         return _vanished(replace(progress, status=status))
     if reading.jobs_added is not None or vanished:

@@ -24,10 +24,12 @@ def retire(progress: Progress, now: datetime) -> Progress:
     if (
         progress.role is not Role.DRAIN
         or not progress.proven_empty
-        or progress.frozen
         or not isinstance(reading, QueueReading)
     ):
         return progress
+    progress = _asked_for_more(progress)
+    if progress.frozen:
+        return replace(progress, retired=progress.status.retired_at is not None)
     if progress.held is not None or not progress.workers_gone:
         return progress
     if progress.status.retired_at is not None:
@@ -45,6 +47,15 @@ def retire(progress: Progress, now: datetime) -> Progress:
     return _delete(progress, reading, now)
 
 
+def _asked_for_more(progress: Progress) -> Progress:
+    """Retired under `obliterate: Never`, and asked to obliterate since: not done after all."""
+    status, spec = progress.status, progress.view.version.spec.retire
+    kept = status.retired_at is not None and status.retirement.started_at is None
+    if kept and spec.obliterate is Obliterate.WHEN_DRAINED:
+        return replace(progress, status=replace(status, retired_at=None))
+    return progress
+
+
 def _closed(progress: Progress, reading: QueueReading) -> bool:
     """Absent with the intent on record: it was us."""
     counts = reading.counts
@@ -58,6 +69,8 @@ def _closed(progress: Progress, reading: QueueReading) -> bool:
 def _finish(progress: Progress, reading: QueueReading, now: datetime) -> Progress:
     version = progress.view.version
     if reading.has_keys:
+        if progress.view.rivals:
+            return replace(progress, held=_shared_queue(progress))
         sweep = SweepRecreated(version.key, version.queue)
         return replace(
             progress,
@@ -77,7 +90,8 @@ def _watch(progress: Progress, reading: QueueReading) -> Progress:
     version = progress.view.version
     progress = replace(progress, retired=True)
     obliterated = version.spec.retire.obliterate is Obliterate.WHEN_DRAINED
-    if obliterated and reading.has_keys and reading.jobs_added is None:
+    rivals = progress.view.rivals  # whose keys these may be
+    if obliterated and reading.has_keys and reading.jobs_added is None and not rivals:
         sweep = SweepRecreated(version.key, version.queue)
         return replace(progress, actions=(*progress.actions, sweep))
     return progress
@@ -92,16 +106,25 @@ def _delete(progress: Progress, reading: QueueReading, now: datetime) -> Progres
     if inventory is None:
         return replace(progress, wants_inventory=True, why="the queue's keys are being looked at")
     if isinstance(inventory, Unknown):
-        return replace(progress, unknown=(inventory.reason, inventory.message))
+        look = (*progress.look_again, now + LOOK_AT_KEYS)
+        unread = (inventory.reason, inventory.message)
+        return replace(progress, unknown=unread, look_again=look)
+    if inventory.stamp != progress.status.retirement.stamp:
+        # Taken before or after the proof: what it calls dead may be alive.
+        return replace(progress, wants_inventory=True, why="the queue's keys are being looked at")
     return _with_inventory(progress, inventory, now)
+
+
+def _shared_queue(progress: Progress) -> Held:
+    others = ", ".join(str(key) for key in progress.view.rivals)
+    message = f"the same queue is named by {others}: nothing is deleted while that is so"
+    return Held(HeldReason.SHARED_QUEUE, message)
 
 
 def _before_deletion(progress: Progress, reading: QueueReading) -> Held | None:
     version, failed = progress.view.version, reading.counts.failed
     if progress.view.rivals:
-        others = ", ".join(str(key) for key in progress.view.rivals)
-        message = f"the same queue is named by {others}: nothing is deleted while that is so"
-        return Held(HeldReason.SHARED_QUEUE, message)
+        return _shared_queue(progress)
     if failed and version.spec.retire.failed_jobs is FailedJobs.HOLD:
         message = (
             f'{failed} failed jobs are left in queue "{version.queue.name}": retry or remove them, '

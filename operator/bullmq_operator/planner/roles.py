@@ -18,7 +18,9 @@ from bullmq_operator.planner.support import unsupported
 
 def assign(observation: Observation) -> tuple[Progress, ...]:
     """One Progress for every version that is not being deleted, in the order of their keys."""
-    views = [v for v in observation.versions if not v.version.deleting]
+    views = sorted(
+        (v for v in observation.versions if not v.version.deleting), key=lambda v: v.version.key
+    )
     if not views:
         return ()
     ordering = order([v.version for v in views])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from bullmq_operator.domain.counts import QueueReading
 from bullmq_operator.domain.plan import Event
 from bullmq_operator.domain.progress import Progress, Role
 from bullmq_operator.domain.reasons import EventReason
@@ -21,8 +22,12 @@ def forget_drain(progress: Progress) -> Progress:
     if status.drain_started_at is None and status.drained_at is None and status.retired_at is None:
         return progress
     retirement = RetirementStatus(queue_settings=status.retirement.queue_settings)
+    closed = status.retirement.started_at is not None
     clean = replace(
         status,
+        # Deleting had begun: without the intent on record, a counter that is gone would be taken
+        # for one that vanished. The next reading sets it, if it is still there.
+        jobs_added=_jobs_added(progress) if closed else status.jobs_added,
         drain_started_at=None,
         drain_deadline=None,
         empty_since=None,
@@ -34,7 +39,13 @@ def forget_drain(progress: Progress) -> Progress:
     )
     if progress.role is not Role.CURRENT:
         return replace(progress, status=clean)
-    lost = " (its queue was obliterated, so it starts empty)" if status.retired_at else ""
-    message = f"serves again: its drain is called off and its workers are restored{lost}"
+    lost = closed and _jobs_added(progress) is None and status.jobs is not None
+    note = " (its queue was obliterated, so it starts empty)" if lost else ""
+    message = f"serves again: its drain is called off and its workers are restored{note}"
     event = Event(progress.view.version.key, EventReason.ROLLED_BACK, message)
     return replace(progress, status=clean, events=(*progress.events, event))
+
+
+def _jobs_added(progress: Progress) -> int | None:
+    reading = progress.view.reading
+    return reading.jobs_added if isinstance(reading, QueueReading) else None

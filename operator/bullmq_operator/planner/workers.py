@@ -24,6 +24,9 @@ from bullmq_operator.domain.status import Phase, WorkerStatus
 LOOK_AT_PODS = timedelta(seconds=1)
 """Pods are not watched: while some end, they are listed this often."""
 
+LOOK_AT_HELD = timedelta(seconds=30)
+"""What waits for a person is looked at less often."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Step:
@@ -43,7 +46,7 @@ def settle(family: Sequence[Progress], now: datetime) -> tuple[Progress, ...]:
     names it has let go of it."""
     keepers: dict[WorkloadKey, list[VersionKey]] = {}
     for progress in family:
-        if progress.keeps_workers or progress.frozen:
+        if progress.keeps_workers or progress.frozen:  # an unjudged one keeps what it had
             version = progress.view.version
             for view in progress.view.workloads:
                 keepers.setdefault(version.workload(view.ref), []).append(version.key)
@@ -75,7 +78,7 @@ def _settle(
         actions=(*progress.actions, *actions),
         events=(*progress.events, *(s.event for s in steps if s.event is not None)),
     )
-    if progress.keeps_workers:
+    if progress.keeps_workers or progress.leaves_workers:
         return progress
     return _gone(progress, steps, now)
 
@@ -84,7 +87,8 @@ def _gone(progress: Progress, steps: list[_Step], now: datetime) -> Progress:
     gone = all(s.gone for s in steps)
     held = progress.held or next((s.held for s in steps if s.held is not None), None)
     waiting = "; ".join(s.why for s in steps if s.why)
-    look = progress.look_again if gone else (*progress.look_again, now + LOOK_AT_PODS)
+    pause = LOOK_AT_HELD if any(s.held is not None for s in steps) else LOOK_AT_PODS
+    look = progress.look_again if gone else (*progress.look_again, now + pause)
     since = progress.status.workers_gone_at
     if progress.role is Role.DRAIN and progress.proven_empty:
         since = (since or now) if gone else None
@@ -120,7 +124,7 @@ def _step(progress: Progress, view: WorkloadView, needed: list[VersionKey]) -> _
     if view.workload is None:
         return _Step(known, gone=known.replicas is not None)
     known = replace(known, replicas=view.workload.replicas)
-    if progress.frozen:
+    if progress.frozen or progress.leaves_workers:
         return _Step(known)
     if progress.keeps_workers:
         return _restore(progress, view, known)
@@ -184,6 +188,8 @@ def _down(progress: Progress, view: WorkloadView, known: WorkerStatus) -> _Step:
         known = replace(known, restore_replicas=workload.replicas)
         why = f"{workload.key} is being scaled to 0"
         return _Step(known, action=ScaleToZero(progress.view.version.key, workload), why=why)
+    if not workload.observed:
+        return _Step(known, why=f"{workload.key} is being scaled to 0")
     if view.pods is None:
         return _Step(known, why=f"the Pods of {workload.key} could not be listed")
     if view.pods.total:
