@@ -133,8 +133,8 @@ class KubeClient:
     async def is_suspended(self, namespace: str) -> bool:
         """Whether the namespace is annotated so that nothing in it is changed.
 
-        False without the right to read it: an installation for one namespace has none, and its
-        users suspend each QueueVersion instead.
+        False without the right to read it, which a narrower Role than the one that is shipped may
+        lack: `spec.suspend` is then the way.
         """
         try:
             found = await self._get(f"/api/v1/namespaces/{namespace}")
