@@ -1,0 +1,101 @@
+"""The beat: who is woken by what happens in a real queue."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+
+import pytest
+
+from bullmq_operator.domain.counts import QueueReading, Unknown
+from bullmq_operator.domain.observation import QueueVersion
+from bullmq_operator.domain.status import Phase, Status
+from devcluster import bullmq
+from devcluster.redis_server import RedisServer
+from tests.integration.observer.support import Eyes, a_version, eventually
+
+pytestmark = pytest.mark.redis
+
+
+@asynccontextmanager
+async def polling(eyes: Eyes, *versions: QueueVersion) -> AsyncIterator[None]:
+    """The poll, once it has read every queue."""
+    for version in versions:
+        eyes.cache.upsert_version(version)
+    task = asyncio.create_task(eyes.poller.run())
+    await eventually(
+        lambda: all(eyes.readings.last(v.queue) for v in versions), "every queue to be read"
+    )
+    yield
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+def waiting(eyes: Eyes, version: QueueVersion) -> int | None:
+    seen = eyes.readings.last(version.queue)
+    if seen is None or isinstance(seen.reading, Unknown):
+        return None
+    return seen.reading.counts.waiting
+
+
+def add(url: str, queue: str = "orders/v1", count: int = 1) -> None:
+    bullmq.run(url, queue, ["addBulk", bullmq.jobs(count)])
+
+
+async def test_every_job_added_to_a_draining_version_wakes_its_family(
+    eyes: Eyes, redis_url: str
+) -> None:
+    version = a_version(redis_url)
+    add(redis_url)
+    async with polling(eyes, version):
+        assert eyes.woken == []
+        await asyncio.to_thread(add, redis_url)
+        await eyes.woken.until(version.family)
+
+
+async def test_more_of_the_same_does_not_wake_a_current_version_again(
+    eyes: Eyes, redis_url: str
+) -> None:
+    current = replace(a_version(redis_url), status=Status(phase=Phase.CURRENT))
+    async with polling(eyes, current):
+        await asyncio.to_thread(add, redis_url)
+        await eyes.woken.until(current.family)
+        eyes.woken.clear()
+        await asyncio.to_thread(add, redis_url, count=4)
+        await eventually(lambda: waiting(eyes, current) == 5, "five waiting jobs to be read")
+        assert eyes.woken == []
+
+
+async def test_a_redis_that_goes_and_comes_back_wakes_twice_and_holds_up_no_other(
+    eyes: Eyes, redis_server: RedisServer
+) -> None:
+    with RedisServer() as other:
+        gone, here = a_version(redis_server.url), a_version(other.url, "orders-v2")
+        async with polling(eyes, gone, here):
+            redis_server.kill()
+            await eyes.woken.until(gone.family)
+            await asyncio.to_thread(add, other.url, "orders/v2", 2)
+            await eyes.woken.until(here.family)
+            eyes.woken.clear()
+            redis_server.restart()
+            await eyes.woken.until(gone.family)
+            seen = eyes.readings.last(gone.queue)
+            assert seen is not None
+            assert isinstance(seen.reading, QueueReading)
+
+
+async def test_a_frozen_redis_does_not_stop_the_others_beats(
+    eyes: Eyes, redis_server: RedisServer
+) -> None:
+    with RedisServer() as other:
+        frozen, here = a_version(redis_server.url), a_version(other.url, "orders-v2")
+        async with polling(eyes, frozen, here):
+            redis_server.pause()
+            try:
+                await asyncio.to_thread(add, other.url, "orders/v2")
+                await eyes.woken.until(here.family)
+            finally:
+                redis_server.resume()
