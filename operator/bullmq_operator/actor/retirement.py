@@ -36,7 +36,8 @@ class Retirement:
                 connection, action.queue, action.inventory, action.stamp, keep
             )
         finally:
-            self._world.put_outcome(action.version, so_far)
+            if so_far != RetirementOutcome():
+                self._world.put_outcome(action.version, so_far)
         if not so_far.closed:
             raise ActError(f'deleting queue "{action.queue.name}" stopped: {so_far.stopped_by}')
 

@@ -1,0 +1,147 @@
+"""A queue is deleted only as it was looked at, and what was deleted is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from bullmq_operator.actor.errors import IncompleteError
+from bullmq_operator.actor.execute import SOON_S
+from bullmq_operator.domain.counts import RetirementOutcome
+from bullmq_operator.domain.names import VersionKey
+from bullmq_operator.domain.observation import QueueVersion
+from bullmq_operator.domain.plan import Plan, RestoreSettings, SweepRecreated
+from bullmq_operator.domain.status import Phase, Status
+from devcluster import bullmq
+from devcluster.cluster import Cluster
+from devcluster.redis_server import RedisServer
+from tests.integration.actor.support import Hands
+
+pytestmark = [pytest.mark.cluster, pytest.mark.redis]
+
+FINISHED = 3
+
+
+@pytest.fixture
+def finished(redis_server: RedisServer, a_version: Callable[..., QueueVersion]) -> QueueVersion:
+    """`orders/v1`, with nothing but finished jobs."""
+    jobs = bullmq.jobs(FINISHED)
+    bullmq.run(redis_server.url, "orders/v1", ["addBulk", jobs], ["process", FINISHED])
+    return a_version(redis={"url": redis_server.url})
+
+
+def keys(server: RedisServer) -> list[str]:
+    with server.client() as client:
+        return sorted(client.keys("*"))
+
+
+async def test_what_was_deleted_is_told_until_a_status_holds_it(
+    hands: Hands, redis_server: RedisServer, finished: QueueVersion
+) -> None:
+    action = await hands.retirement_of(finished)
+    await hands.execute(Plan(actions=(action,)), await hands.observed(finished))
+    assert keys(redis_server) == []
+    outcome = hands.outcomes.last(finished.key)
+    assert outcome is not None
+    assert (outcome.obliterated_jobs, outcome.closed) == (FINISHED, True)
+    status = Status(observed_generation=1, phase=Phase.RETIRED)
+    plan = Plan(statuses=((finished.key, status),))
+    await hands.execute(plan, await hands.observed(finished))
+    assert hands.outcomes.last(finished.key) is None
+
+
+async def test_a_job_added_since_the_proof_stops_the_deletion_and_is_tried_with_back_off(
+    hands: Hands, redis_server: RedisServer, finished: QueueVersion
+) -> None:
+    action = await hands.retirement_of(finished)
+    observation = await hands.observed(finished)
+    bullmq.run(redis_server.url, "orders/v1", ["addBulk", bullmq.jobs(1)])
+    before = keys(redis_server)
+    with pytest.raises(IncompleteError, match="LateJob"):
+        await hands.execute(Plan(actions=(action,)), observation)
+    assert keys(redis_server) == before
+    assert hands.outcomes.last(finished.key) == RetirementOutcome(stopped_by="LateJob")
+
+
+async def test_an_edit_that_no_watch_has_told_yet_stops_it(
+    hands: Hands, cluster: Cluster, redis_server: RedisServer, finished: QueueVersion
+) -> None:
+    action, observation = await hands.retirement_of(finished), await hands.observed(finished)
+    edit = ("patch", "queueversion", finished.key.name, "--type=merge", "-p")
+    cluster.kubectl(*edit, '{"spec":{"suspend":true}}', namespace=finished.key.namespace)
+    before = keys(redis_server)
+    assert await hands.execute(Plan(actions=(action,)), observation) == SOON_S
+    assert keys(redis_server) == before
+
+
+async def test_a_deletion_of_the_object_that_no_watch_has_told_yet_stops_it(
+    hands: Hands, cluster: Cluster, redis_server: RedisServer, finished: QueueVersion
+) -> None:
+    action, observation = await hands.retirement_of(finished), await hands.observed(finished)
+    cluster.kubectl("delete", "queueversion", finished.key.name, namespace=finished.key.namespace)
+    before = keys(redis_server)
+    assert await hands.execute(Plan(actions=(action,)), observation) == SOON_S
+    assert keys(redis_server) == before
+    assert hands.cache.version(finished.key) is None
+
+
+async def test_another_version_of_the_same_queue_stops_it(
+    hands: Hands, redis_server: RedisServer, finished: QueueVersion
+) -> None:
+    action, observation = await hands.retirement_of(finished), await hands.observed(finished)
+    rival = replace(
+        finished,
+        key=VersionKey(finished.key.namespace, "rival"),
+        uid="rival",
+        spec=replace(finished.spec, queue="other", queue_name="orders/v1"),
+    )
+    hands.cache.upsert_version(rival)
+    before = keys(redis_server)
+    assert await hands.execute(Plan(actions=(action,)), observation) == SOON_S
+    assert keys(redis_server) == before
+
+
+async def test_another_redis_than_was_looked_at_stops_it(
+    hands: Hands, redis_server: RedisServer, finished: QueueVersion
+) -> None:
+    action, observation = await hands.retirement_of(finished), await hands.observed(finished)
+    view = replace(observation.versions[0], redis="elsewhere:6379/0")
+    before = keys(redis_server)
+    plan, elsewhere = Plan(actions=(action,)), replace(observation, versions=(view,))
+    assert await hands.execute(plan, elsewhere) == SOON_S
+    assert keys(redis_server) == before
+
+
+async def test_keys_that_a_client_made_anew_are_swept_and_counted(
+    hands: Hands, redis_server: RedisServer, a_version: Callable[..., QueueVersion]
+) -> None:
+    version = a_version(redis={"url": redis_server.url})
+    with redis_server.client() as client:
+        client.hset("bull:orders/v1:meta", "opts.maxLenEvents", "10000")  # as `new Queue()` does
+    sweep = SweepRecreated(version.key, version.queue)
+    await hands.execute(Plan(actions=(sweep,)), await hands.observed(version))
+    assert keys(redis_server) == []
+    assert hands.outcomes.last(version.key) == RetirementOutcome(swept_keys=1)
+
+
+async def test_settings_go_back_where_they_are_absent(
+    hands: Hands, redis_server: RedisServer, a_version: Callable[..., QueueVersion]
+) -> None:
+    version = a_version(redis={"url": redis_server.url})
+    restore = RestoreSettings(version.key, version.queue, (("concurrency", "1"),))
+    await hands.execute(Plan(actions=(restore,)), await hands.observed(version))
+    with redis_server.client() as client:
+        assert client.hget("bull:orders/v1:meta", "concurrency") == "1"
+
+
+async def test_a_redis_that_is_away_fails_the_deletion_and_counts_nothing(
+    hands: Hands, redis_server: RedisServer, finished: QueueVersion
+) -> None:
+    action, observation = await hands.retirement_of(finished), await hands.observed(finished)
+    redis_server.kill()
+    with pytest.raises(IncompleteError, match="can't be reached"):
+        await hands.execute(Plan(actions=(action,)), observation)
+    redis_server.restart()
+    assert hands.outcomes.last(finished.key) is None
