@@ -14,6 +14,7 @@ __all__ = [
     "APPROVE_ANNOTATION",
     "SUSPEND_ANNOTATION",
     "MalformedObjectError",
+    "parse_status",
     "parse_version",
     "parse_workload",
     "scaling_floor",

@@ -1,7 +1,8 @@
 """Where the API server is and who we are there; one JSON request at a time.
 
 The vendor's client is used for its configuration, TLS and connection pool. Its typed models are
-not: they cost 3/4 of a call's CPU time, and the codec parses plain JSON into our own types anyway.
+not: importing the typed APIs we would need takes 147 MiB (measured with 37.0.2) on top of 56, and
+the codec parses plain JSON into our own types anyway.
 """
 
 from __future__ import annotations

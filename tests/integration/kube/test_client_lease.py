@@ -20,7 +20,7 @@ pytestmark = pytest.mark.cluster
 NAME = "bullmq-operator"
 """The only name that the Role lets the operator write."""
 
-LONG, SHORT = 60.0, 3.0
+LONG, SHORT = 60.0, 5.0
 """Durations in seconds: not reached within a test, and soon run out."""
 
 
@@ -49,6 +49,16 @@ async def test_the_first_gets_it_and_the_second_waits(lease: Callable[..., Lease
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(second.acquire(), 1)
     assert (first.is_held, second.is_held) == (True, False)
+    assert (first.other_holder, second.other_holder) == (None, "a")
+
+
+async def test_a_standby_that_may_not_read_the_lease_says_why(
+    client: KubeClient, namespace: str
+) -> None:
+    elsewhere = Lease(client, namespace, "not-ours", "a", SHORT, now=lambda: datetime.now(UTC))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(elsewhere.acquire(), 1)
+    assert 'leases.coordination.k8s.io "not-ours" is forbidden' in (elsewhere.problem or "")
 
 
 async def test_of_many_at_once_one_gets_it(lease: Callable[..., Lease]) -> None:
