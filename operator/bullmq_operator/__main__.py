@@ -52,6 +52,9 @@ def _run() -> int:
     except FatalError as error:
         _log.critical(str(error))
         return _FAILED
+    except Exception as error:  # a defect of ours: in the log's format, with its traceback
+        _log.critical(f"{type(error).__name__}: {error}", exc_info=True)
+        return _FAILED
     except KeyboardInterrupt:  # before our own handler was in place
         return _STOPPED
     return _STOPPED

@@ -10,9 +10,11 @@ from structlog.typing import Processor
 
 from bullmq_operator.settings import LogFormat, LogLevel
 
-_CHATTY = {
+_LEAST = {  # whatever LOG_LEVEL asks for
     # At INFO kopf tells of its own insides, such as "Initial authentication has been initiated".
     "kopf": logging.WARNING,
+    # Whatever a release of it says at DEBUG: what the API server answers may be a Secret.
+    "kubernetes": logging.WARNING,
     "aiohttp.access": logging.WARNING,
     "asyncio": logging.WARNING,
 }
@@ -49,7 +51,7 @@ def configure_logs(form: LogFormat, level: LogLevel) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for name, least in _CHATTY.items():
+    for name, least in _LEAST.items():
         logging.getLogger(name).setLevel(max(least, root.level))
     logging.captureWarnings(capture=True)
 
