@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -73,6 +73,14 @@ class Backend:
 
     namespace: str
     source: RedisSource
+    _hash: int = field(init=False, repr=False, compare=False)
+    """Kept: these are the keys of every cache, and ten thousand are looked up at each poll."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((self.namespace, self.source)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +90,13 @@ class QueueId:
     backend: Backend
     prefix: str
     name: str
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((self.backend, self.prefix, self.name)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     @property
     def base(self) -> str:
@@ -96,6 +111,13 @@ class FamilyKey:
     backend: Backend
     prefix: str
     queue: str
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((self.backend, self.prefix, self.queue)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     @property
     def namespace(self) -> str:

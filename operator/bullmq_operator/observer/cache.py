@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from bullmq_operator.domain.names import Backend, FamilyKey, VersionKey, WorkloadKey
+from bullmq_operator.domain.names import Backend, FamilyKey, QueueId, VersionKey, WorkloadKey
 from bullmq_operator.domain.observation import QueueVersion, Workload
 from bullmq_operator.domain.status import Phase
 from bullmq_operator.observer.index import ReverseIndex
@@ -26,6 +26,7 @@ class Cache:
 
     def __init__(self) -> None:
         self._versions: dict[VersionKey, QueueVersion] = {}
+        self._queues: dict[VersionKey, QueueId] = {}
         self._workloads: dict[WorkloadKey, Workload] = {}
         self._may_rest_at_zero: frozenset[WorkloadKey] = frozenset()
         self._suspended: set[str] = set()
@@ -50,9 +51,11 @@ class Cache:
         """A family's versions, sorted by key."""
         return tuple(self._versions[key] for key in sorted(self._families.members(family)))
 
-    def versions_on(self, backend: Backend) -> tuple[QueueVersion, ...]:
-        """All versions whose queue is behind a backend."""
-        return tuple(self._versions[key] for key in self._backends.members(backend))
+    def queues_on(self, backend: Backend) -> list[tuple[QueueVersion, QueueId]]:
+        """All versions whose queue is behind a backend, each with its queue. The queues are the
+        same objects each time, so that the poll's many look-ups compare by identity."""
+        members = self._backends.members(backend)
+        return [(self._versions[key], self._queues[key]) for key in members]
 
     def families(self) -> list[FamilyKey]:
         """All families that have a version."""
@@ -123,7 +126,7 @@ class Cache:
         if version is None:
             return NOTHING
         affected = self._affected(version)
-        del self._versions[key]
+        del self._versions[key], self._queues[key]
         for index in (self._families, self._users, self._places, self._backends, self._namespaces):
             index.put(key, ())
         if not self._backends.members(version.queue.backend):
@@ -185,6 +188,8 @@ class Cache:
 
     def _index(self, version: QueueVersion) -> None:
         key = version.key
+        if self._queues.get(key) != version.queue:
+            self._queues[key] = version.queue
         self._families.put(key, (version.family,))
         self._users.put(key, (version.workload(ref) for ref in version.spec.workers))
         self._backends.put(key, (version.queue.backend,))

@@ -16,6 +16,7 @@ from bullmq_operator.observer.readings import Readings, Seen
 from bullmq_operator.observer.wakeup import is_watched_closely, wakes
 
 TIDY_EVERY_BEATS = 60
+_LONG = float("inf")
 
 # What is read together: one Redis as its users name it. The default Redis is one group, whoever
 # uses it, so that ten thousand queues of a thousand namespaces are a hundred calls.
@@ -67,22 +68,23 @@ class Poller:
 
     async def beat(self, backends: Iterable[Backend]) -> None:
         """Read all queues behind the backends, once."""
-        versions = [v for backend in backends for v in self._cache.versions_on(backend)]
-        queues = {version.queue for version in versions}
-        before = {queue: self._readings.last(queue) for queue in queues}
-        stamped = frozenset(v.queue for v in versions if is_watched_closely(v))
-        after = await self._reader.read(queues, stamped=stamped, insist=True)
-        for version in versions:
-            self._compare(version, before[version.queue], after[version.queue])
+        watched = [pair for backend in backends for pair in self._cache.queues_on(backend)]
+        before = {queue: self._readings.last(queue) for _, queue in watched}
+        stamped = frozenset(queue for version, queue in watched if is_watched_closely(version))
+        after = await self._reader.read(before, stamped=stamped, insist=True)
+        for version, queue in watched:
+            self._compare(version, before[queue], after[queue])
 
     def _compare(self, version: QueueVersion, before: Seen | None, after: Seen) -> None:
         if before is None:
             return  # whoever made the version known enqueued its family, which reads afresh
-        now = self._clock.monotonic()
-        since = now - self._woken.get(version.family, -float("inf"))
+        if not wakes(before.reading, after.reading, version, since_last_wake=_LONG):
+            return  # nearly all of them
+        now, family = self._clock.monotonic(), version.family
+        since = now - self._woken.get(family, -_LONG)
         if wakes(before.reading, after.reading, version, since):
-            self._woken[version.family] = now
-            self._wake(version.family)
+            self._woken[family] = now
+            self._wake(family)
 
     def _groups(self) -> dict[_Group, list[Backend]]:
         groups: dict[_Group, list[Backend]] = {}

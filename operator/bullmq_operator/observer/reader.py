@@ -91,6 +91,7 @@ class QueueReader:
         if replica is not None:
             return self._all_unknown(queues, replica)
         self._recognise({queue.backend for queue in queues}, connection, server)
+        history = f"{connection.address} {server.run_id} {server.replication_id}"
         seen: dict[QueueId, Seen] = {}
         for queue in queues:
             reading = read[queue.base]
@@ -101,7 +102,7 @@ class QueueReader:
                 queue,
                 reading,
                 redis=connection.address,
-                server=f"{server.run_id} {server.replication_id}",
+                server=history,
                 asked_at=asked_at,
                 at=at,
             )

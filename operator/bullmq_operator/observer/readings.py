@@ -50,7 +50,7 @@ class Readings:
         asked_at: float,
         at: float,
     ) -> Seen:
-        """A reading that succeeded, of `redis`, whose process and history `server` names.
+        """A reading that succeeded, of `redis`; `server` names its place, process and history.
 
         Of two that overlapped, the later one by Redis's clock stands: an older answer that comes
         in last would look like a stamp that went back.
@@ -59,9 +59,12 @@ class Readings:
         if entry is not None and _overtaken(entry.seen, reading, asked_at):
             return entry.seen
         quiet = entry.quiet if entry is not None else QuietWatch()
-        quiet.read(reading, f"{redis} {server}", at)
+        quiet.read(reading, server, at)
         seen = Seen(reading, at, redis, quiet.idle_for(reading, at))
-        self._entries[queue] = _Entry(seen, quiet)
+        if entry is None:
+            self._entries[queue] = _Entry(seen, quiet)
+        else:
+            entry.seen = seen
         return seen
 
     def unknown(self, queue: QueueId, unknown: Unknown, *, at: float) -> Seen:

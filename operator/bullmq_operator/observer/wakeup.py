@@ -30,14 +30,13 @@ def wakes(
     since_last_wake: float,
 ) -> bool:
     """Whether the family should be planned anew, `since_last_wake` seconds after the last time."""
-    if before == after:
-        return False
     if isinstance(before, Unknown) or isinstance(after, Unknown):
         return _reason(before) != _reason(after)
+    active = _activity(before, after)
+    if not active and (before.is_paused, before.has_keys) == (after.is_paused, after.has_keys):
+        return False  # nearly all of ten thousand queues, at each beat
     if _shape(before) != _shape(after):
         return True
-    if not _activity(before, after):
-        return False
     return is_watched_closely(version) or since_last_wake >= NUMBERS_EVERY_S
 
 
@@ -59,5 +58,6 @@ def _shape(reading: QueueReading) -> tuple[bool, ...]:
 
 def _activity(before: QueueReading, after: QueueReading) -> bool:
     # The clock moves in every reading; a stamp is there only when it was asked for.
-    stamp_moved = None not in (before.stamp, after.stamp) and before.stamp != after.stamp
-    return stamp_moved or (before.counts, before.jobs_added) != (after.counts, after.jobs_added)
+    if before.jobs_added != after.jobs_added or before.counts != after.counts:
+        return True
+    return before.stamp != after.stamp and None not in (before.stamp, after.stamp)

@@ -49,7 +49,7 @@ def test_another_redis_behind_the_same_name_starts_the_quiet_time_anew() -> None
     readings = Readings()
     keep(readings, reading(0), asked_at=100.0, at=100.1)
     seen = readings.known(
-        QUEUE, reading(5), redis="other:6379/0", server="run", asked_at=105.0, at=105.1
+        QUEUE, reading(5), redis="other:6379/0", server="other run", asked_at=105.0, at=105.1
     )
     assert seen.idle_for == timedelta(0)
 
