@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -87,7 +88,7 @@ class RedisConnection:
 
     async def close(self) -> None:
         """Drop all connections; errors of dying sockets don't matter any more."""
-        with translated(self.address):
+        with suppress(QueueReadError), translated(self.address):
             await self.client.aclose()
 
 

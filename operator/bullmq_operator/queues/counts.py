@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -16,6 +17,8 @@ from bullmq_operator.queues.errors import QueueReadError, translated, wrong_type
 
 CHUNK: Final = 100
 """Queues per script call: about 1 ms of Redis's time."""
+PART: Final = 2000
+"""Queues per pipeline; several run side by side, on the pool's connections."""
 
 _COUNTS: Final = scripts.load("counts")
 
@@ -28,13 +31,12 @@ async def read_queues(
     `with_stamp` names the bases whose stamp is wanted too (it doubles the cost of a reading).
     Raises QueueReadError when Redis itself can't be read.
     """
-    size = 1 if connection.is_cluster else CHUNK
-    chunks = [tuple(bases[i : i + size]) for i in range(0, len(bases), size)]
-    calls = [_arguments(connection, chunk, with_stamp) for chunk in chunks]
+    parts = [bases[i : i + PART] for i in range(0, len(bases), PART)]
+    reads = [_read_part(connection, part, with_stamp) for part in parts]
     readings: dict[str, QueueReading | Unknown] = {}
     with translated(connection.address):
-        for chunk, reply in zip(chunks, await _call(connection, calls), strict=True):
-            readings.update(_parsed(connection.address, chunk, reply))
+        for part in await asyncio.gather(*reads):
+            readings.update(part)
     return readings
 
 
@@ -44,6 +46,19 @@ async def read_queue(connection: RedisConnection, base: str) -> QueueReading:
     if isinstance(reading, Unknown):
         raise QueueReadError(reading.reason, reading.message)
     return reading
+
+
+async def _read_part(
+    connection: RedisConnection, bases: Sequence[str], with_stamp: frozenset[str] | bool
+) -> dict[str, QueueReading | Unknown]:
+    """One pipeline. Redis answers the next while this one is parsed."""
+    size = 1 if connection.is_cluster else CHUNK
+    chunks = [tuple(bases[i : i + size]) for i in range(0, len(bases), size)]
+    replies = await _call(connection, [_arguments(connection, c, with_stamp) for c in chunks])
+    readings: dict[str, QueueReading | Unknown] = {}
+    for chunk, reply in zip(chunks, replies, strict=True):
+        readings.update(_parsed(connection.address, chunk, reply))
+    return readings
 
 
 def _arguments(
@@ -87,7 +102,12 @@ def _parsed(
         if line.startswith("!"):
             yield base, _failure(address, base, line)
             continue
-        counts, paused, jobs_added, has_keys, stamp = line.split("|")
+        counts, _, rest = line.partition("|")
+        paused, _, rest = rest.partition("|")
+        jobs_added, has_keys, stamp = rest.rsplit("|", 2)
+        if jobs_added and not jobs_added.isdecimal():
+            yield base, _no_number(base)
+            continue
         yield (
             base,
             QueueReading(
@@ -107,15 +127,18 @@ def _counts(text: str) -> QueueCounts:
     return QueueCounts(*map(int, text.split()))
 
 
+def _no_number(base: str) -> Unknown:
+    """BullMQ's INCR fails on it."""
+    return Unknown(
+        UnknownReason.WRONG_TYPE,
+        f"The key {base}id holds no number, so nothing can be added; look at it by hand.",
+    )
+
+
 def _failure(address: str, base: str, line: str) -> Unknown:
     queue = f"queue {base.rstrip(':')}"
     if "WRONGTYPE" in line:
         return Unknown(UnknownReason.WRONG_TYPE, wrong_type_message(queue))
-    if "NO NUMBER" in line:
-        return Unknown(
-            UnknownReason.WRONG_TYPE,
-            f"The key {base}id holds no number, so adds of {queue} fail; look at it by hand.",
-        )
     if any(mark in line for mark in ("NOPERM", "ACL failure", "permission")):
         return Unknown(
             UnknownReason.FORBIDDEN,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import redis
 
@@ -59,13 +58,11 @@ class Shop:
 
     def keys(self) -> set[str]:
         """All keys with our base, other queues' included."""
-        return {key for key in self.raw.keys("*") if key.startswith(self.base)}
+        return {str(key) for key in self.raw.scan_iter() if str(key).startswith(self.base)}
 
     def snapshot(self) -> dict[str, str]:
-        """A digest of every key's value."""
-        dumped = {
-            key: self.raw.execute_command("DEBUG", "DIGEST-VALUE", key) for key in self.keys()
-        }
+        """Every key's value, as Redis's own digest."""
+        debug = cast(Any, self.raw)
         return {
-            key: hashlib.sha256(repr(value).encode()).hexdigest() for key, value in dumped.items()
+            key: str(debug.execute_command("DEBUG", "DIGEST-VALUE", key)) for key in self.keys()
         }

@@ -15,9 +15,7 @@ from bullmq_operator.queues.retirement import (
     LARGEST_SLICE,
     SMALLEST_SLICE,
     next_size,
-    restore_settings,
     retire_queue,
-    sweep_recreated,
 )
 from devcluster import bullmq
 from tests.integration.queues.support import FAILING, Shop
@@ -335,48 +333,14 @@ async def test_retirements_beside_a_live_producer_lose_no_acknowledged_job(
     assert closed > 0
 
 
-async def test_what_an_old_process_re_creates_is_swept(
+async def test_a_job_retried_and_failed_again_after_the_proof_deletes_nothing(
     connection: RedisConnection, shop: Shop
 ) -> None:
-    shop.finish(1)
-    await retire(connection, shop)
-    shop.raw.hset(f"{shop.base}meta", mapping={"opts.maxLenEvents": 1, "version": "bullmq:6"})
-    shop.raw.set(f"{shop.base}stalled-check", "1")
-    assert await sweep_recreated(connection, shop.queue) == 2
-    assert shop.keys() == set()
-
-
-@pytest.mark.parametrize(
-    "steps",
-    [
-        pytest.param([["add", "x", {}, {}]], id="a late job"),
-        pytest.param([["add", "x", {}, {}], ["process", 1]], id="a finished late job"),
-        pytest.param([["setGlobalConcurrency", 1]], id="settings"),
-        pytest.param([["pause"]], id="a pause"),
-    ],
-)
-async def test_what_somebody_meant_is_not_swept(
-    connection: RedisConnection, shop: Shop, steps: list[list[object]]
-) -> None:
-    shop.run(*steps)
-    meant = {f"{shop.base}{name}" for name in ("meta", "id", "wait", "completed", "1")}
-    before = {key: digest for key, digest in shop.snapshot().items() if key in meant}
-    await sweep_recreated(connection, shop.queue)
-    after = {key: digest for key, digest in shop.snapshot().items() if key in meant}
-    assert after == before
-
-
-async def test_a_reopened_queue_gets_its_settings_back_but_not_over_newer_ones(
-    connection: RedisConnection, shop: Shop
-) -> None:
-    shop.run(["setGlobalConcurrency", 1], ["setGlobalRateLimit", 10, 1000])
-    settings = dict((await take_inventory(connection, shop.queue)).settings)
-    await retire(connection, shop)
-    shop.run(["setGlobalConcurrency", 5])
-    await restore_settings(connection, shop.queue, settings)
-    await restore_settings(connection, shop.queue, {})
-    assert shop.run(["getGlobalConcurrency"]) == [5]
-    assert shop.raw.hget(f"{shop.base}meta", "max") == "10"
+    shop.finish(1, failed=1)
+    proof = await take_inventory(connection, shop.queue)
+    shop.run(["job", "2", "retry"], ["process", 1, FAILING])
+    outcome = await retire_queue(connection, shop.queue, proof, proof.stamp)
+    assert outcome == RetirementOutcome(stopped_by="Activity")
 
 
 @pytest.mark.parametrize(
@@ -394,13 +358,3 @@ def test_a_slice_follows_the_time_the_last_one_took(
     size: int, deleted: int, took: int, following: int
 ) -> None:
     assert next_size(size, deleted, took) == following
-
-
-async def test_failed_with_retry_between_inventory_and_slice_deletes_nothing(
-    connection: RedisConnection, shop: Shop
-) -> None:
-    shop.finish(1, failed=1)
-    proof = await take_inventory(connection, shop.queue)
-    shop.run(["job", "2", "retry"], ["process", 1, FAILING])
-    outcome = await retire_queue(connection, shop.queue, proof, proof.stamp)
-    assert outcome == RetirementOutcome(stopped_by="Activity")

@@ -14,19 +14,19 @@
 
 local function read(base, wantsStamp)
   local counts = unfinishedCounts(base)
-  counts[8] = redis.call('ZCARD', base .. 'completed')
-  counts[9] = redis.call('ZCARD', base .. 'failed')
-  local paused = redis.call('HEXISTS', base .. 'meta', 'paused')
   local id = redis.call('GET', base .. 'id') or ''
-  if id ~= '' and not string.find(id, '^%d+$') then return '!NO NUMBER' end
-  local hasKeys = id ~= '' and 1 or 0
-  if hasKeys == 0 and redis.call('EXISTS', unpack(fixedKeys(base))) > 0 then hasKeys = 1 end
+  local hasKeys = '1'
+  if id == '' and redis.call('EXISTS', unpack(fixedKeys(base))) == 0 then hasKeys = '0' end
   local stamp = ''
   if wantsStamp then
     stamp = currentStamp(base)
     if type(stamp) == 'table' then error(stamp) end
   end
-  return table.concat({ table.concat(counts, ' '), paused, id, hasKeys, stamp }, '|')
+  return (counts and table.concat(counts, ' ') or '0 0 0 0 0 0 0')
+    .. ' ' .. redis.call('ZCARD', base .. 'completed')
+    .. ' ' .. redis.call('ZCARD', base .. 'failed')
+    .. (redis.call('HEXISTS', base .. 'meta', 'paused') == 1 and '|1|' or '|0|')
+    .. id .. '|' .. hasKeys .. '|' .. stamp
 end
 
 local time = redis.call('TIME')

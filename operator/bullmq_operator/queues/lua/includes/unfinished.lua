@@ -26,12 +26,12 @@ local function listed(base, name)
   return length - countMarkers(base, ends)
 end
 
--- waiting, paused, active, delayed, prioritized, waiting-children, schedulers
+-- waiting, paused, active, delayed, prioritized, waiting-children, schedulers; nil: all are 0,
+-- which one look tells (Redis has no empty lists and sets, and most queues are idle)
 local function unfinishedCounts(base)
-  -- one look answers for an idle queue
   if redis.call('EXISTS', base .. 'wait', base .. 'paused', base .. 'active', base .. 'delayed',
       base .. 'prioritized', base .. 'waiting-children', base .. 'repeat') == 0 then
-    return { 0, 0, 0, 0, 0, 0, 0 }
+    return nil
   end
   return {
     listed(base, 'wait'),
@@ -46,6 +46,6 @@ end
 
 local function unfinished(base)
   local sum = 0
-  for _, count in ipairs(unfinishedCounts(base)) do sum = sum + count end
+  for _, count in ipairs(unfinishedCounts(base) or {}) do sum = sum + count end
   return sum
 end
