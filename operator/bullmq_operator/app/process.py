@@ -28,7 +28,7 @@ from bullmq_operator.handlers import watch_for_ever
 from bullmq_operator.http.metrics import Metrics
 from bullmq_operator.http.server import AddressInUseError, Probes, serving
 from bullmq_operator.kube.client import KubeClient
-from bullmq_operator.kube.errors import KubeError
+from bullmq_operator.kube.errors import KubeError, NotFoundError
 from bullmq_operator.kube.lease import Lease
 from bullmq_operator.settings import Settings
 
@@ -36,6 +36,7 @@ RECONCILERS = 16
 """Families looked at side by side: a pass mostly waits for Redis and the API server."""
 
 _LIST_RETRY_SECONDS = 2.0
+_CRD_HINT = "the CRD of QueueVersions is not installed: kubectl apply -f crds"
 _STANDBY_LOOK_SECONDS = 1.0
 _PASSES_END_SECONDS = 2.0
 """At SIGTERM, passes that run may end; then they are cancelled, which is as safe as a crash."""
@@ -212,9 +213,12 @@ class Process:
             try:
                 await core.intake.list_all()
             except KubeError as error:
-                if str(error) != self._problem:
-                    _log.error("can't list; trying again", error=str(error))
-                self._problem = str(error)
+                problem = (
+                    f"{_CRD_HINT} ({error})" if isinstance(error, NotFoundError) else str(error)
+                )
+                if problem != self._problem:
+                    _log.error("can't list; trying again", error=problem)
+                self._problem = problem
                 await asyncio.sleep(_LIST_RETRY_SECONDS)
             else:
                 self._problem = None
