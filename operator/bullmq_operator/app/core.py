@@ -176,27 +176,9 @@ class Core:
         cls, settings: Settings, clock: Clock, kube: KubeClient, memory: Memory, metrics: Metrics
     ) -> Core:
         """The one place where parts meet."""
-        cache, readings, wake = memory.cache, memory.readings, memory.workqueue.add
-        url = settings.redis_url.get_secret_value() if settings.redis_url else None
-        default = DefaultRedis(url, settings.may_use_default_redis)
-        backends, contests, outcomes = Backends(kube, default, clock), Contests(), Outcomes()
-        reader = QueueReader(
-            backends=backends,
-            readings=readings,
-            cache=cache,
-            clock=clock,
-            wake=wake,
-            spare_for_s=settings.poll_interval.total_seconds(),
-        )
-        poller = Poller(
-            cache=cache,
-            backends=backends,
-            readings=readings,
-            reader=reader,
-            clock=clock,
-            interval=settings.poll_interval,
-            wake=wake,
-        )
+        cache, wake = memory.cache, memory.workqueue.add
+        backends, contests, outcomes = _backends(settings, clock, kube), Contests(), Outcomes()
+        reader = _reader(settings, clock, backends, memory)
         world = ObservedWorld(
             cache=cache, backends=backends, contests=contests, outcomes=outcomes, wake=wake
         )
@@ -217,9 +199,39 @@ class Core:
             reconcilers=Reconcilers(
                 memory.workqueue, family.reconcile, Journal(metrics), clock.monotonic
             ),
-            poller=poller,
+            poller=_poller(settings, clock, reader, backends, memory),
             backends=backends,
         )
+
+
+def _backends(settings: Settings, clock: Clock, kube: KubeClient) -> Backends:
+    url = settings.redis_url.get_secret_value() if settings.redis_url else None
+    return Backends(kube, DefaultRedis(url, settings.may_use_default_redis), clock)
+
+
+def _reader(settings: Settings, clock: Clock, backends: Backends, memory: Memory) -> QueueReader:
+    return QueueReader(
+        backends=backends,
+        readings=memory.readings,
+        cache=memory.cache,
+        clock=clock,
+        wake=memory.workqueue.add,
+        spare_for_s=settings.poll_interval.total_seconds(),
+    )
+
+
+def _poller(
+    settings: Settings, clock: Clock, reader: QueueReader, backends: Backends, memory: Memory
+) -> Poller:
+    return Poller(
+        cache=memory.cache,
+        backends=backends,
+        readings=memory.readings,
+        reader=reader,
+        clock=clock,
+        interval=settings.poll_interval,
+        wake=memory.workqueue.add,
+    )
 
 
 def _executor(kube: KubeClient, world: ObservedWorld, clock: Clock, memory: Memory) -> Executor:
