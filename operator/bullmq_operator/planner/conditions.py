@@ -94,7 +94,7 @@ def _summary(progress: Progress, phase: Phase) -> str:
     if progress.frozen:
         return f"suspended: {phase} is what is seen, and nothing is changed"
     if phase is Phase.CURRENT:
-        return f'queue "{queue}" serves ({progress.why})'
+        return f'queue "{queue}" serves'
     if phase is Phase.STOPPED:
         return "spec.state is Stopped: workers go to zero, jobs stay in Redis"
     if phase is Phase.HELD and progress.held is not None:

@@ -15,7 +15,7 @@ from bullmq_operator.domain.reasons import (
     EventReason,
     HeldReason,
 )
-from bullmq_operator.domain.spec import LateJobs, OnTimeout
+from bullmq_operator.domain.spec import LateJobs, OnTimeout, Spec
 from bullmq_operator.domain.status import RetirementStatus, Status
 from bullmq_operator.planner.blockers import blockers, clock
 
@@ -56,8 +56,7 @@ def drain(progress: Progress, now: datetime) -> Progress:
 def _start(progress: Progress, now: datetime) -> Progress:
     status, spec = progress.status, progress.view.version.spec
     started = status.drain_started_at or now
-    timeout = spec.drain.timeout
-    deadline = None if timeout is None else started + timeout
+    deadline = _deadline(spec, started, status.retirement.late_jobs)
     status = replace(status, drain_started_at=started, drain_deadline=deadline)
     events = progress.events
     detail = progress.view.detail
@@ -76,6 +75,13 @@ def _start(progress: Progress, now: datetime) -> Progress:
         event = Event(key, EventReason.DELAYED_BEYOND_DEADLINE, message, warning=True)
         events = (*events, event)
     return replace(progress, status=status, events=events)
+
+
+def _deadline(spec: Spec, started: datetime, late_jobs: int) -> datetime | None:
+    """None for a queue that was retired before: `retire.lateJobs: Reopen` says that its workers
+    stay until a whole `retire.delay` has passed without activity, however long that takes."""
+    timeout = spec.drain.timeout
+    return None if timeout is None or late_jobs else started + timeout
 
 
 def _unjudged(progress: Progress) -> tuple[str, str] | None:
@@ -162,11 +168,10 @@ def _reopen(progress: Progress, reading: QueueReading, now: datetime) -> Progres
     if held and reading.counts.unfinished:
         return _leave_late_jobs(progress, reading, late)
     # The old deadline was met; the jobs that came since get the same time again.
-    timeout = spec.drain.timeout
     status = replace(
         status,
         drain_started_at=now,
-        drain_deadline=None if timeout is None else now + timeout,
+        drain_deadline=_deadline(spec, now, late),
         drained_at=None,
         empty_since=None,
         workers_gone_at=None,
@@ -208,11 +213,18 @@ def _blocked(progress: Progress, found: tuple[Blocker, ...], now: datetime) -> P
     if deadline is not None and now >= deadline:
         return _overdue(progress, found)
     look = () if deadline is None else (deadline,)
-    held = next((b for b in found if b.held is not None), None)
+    held = next((b for b in found if b.held is not None and not _cured(progress, b)), None)
     if held is None or held.held is None:
         return replace(progress, look_again=(*progress.look_again, *look))
     why = Held(held.held, f"{held.message}: {held.remedy}")
     return replace(progress, held=why, look_again=(*progress.look_again, *look))
+
+
+def _cured(progress: Progress, blocker: Blocker) -> bool:
+    """Whether this very pass brings the missing workers back."""
+    reopened = any(e.reason == EventReason.REOPENED for e in progress.events)
+    restorable = any(w.workload is not None for w in progress.view.workloads)
+    return reopened and restorable and blocker.held is HeldReason.NO_WORKER_ATTACHED
 
 
 def _is_cut_off(progress: Progress, now: datetime) -> bool:

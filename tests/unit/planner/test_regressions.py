@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -91,15 +91,24 @@ def test_workers_stopped_by_the_deadline_do_not_come_back_to_an_empty_queue() ->
     assert plan(an_observation(view)).actions == ()
 
 
-def test_a_late_job_gets_a_deadline_of_its_own() -> None:
-    """The deadline of the first drain, long met, stopped the workers that were to finish it."""
-    version = a_drained(drain=CUT_OFF, status=CLOSED)
+@pytest.mark.parametrize(
+    ("status", "deadline"),
+    [
+        pytest.param({}, NOW + timedelta(hours=1), id="during the delay: the whole time again"),
+        pytest.param(CLOSED, None, id="after it was retired: none, retire.delay decides"),
+    ],
+)
+def test_a_late_job_is_not_held_to_the_deadline_of_the_first_drain(
+    status: dict[str, object], deadline: datetime | None
+) -> None:
+    """Long met, it stopped the workers that were to finish the late job."""
+    version = a_drained(drain=CUT_OFF, status=status)
     view = a_view(version, replicas=0, reading=a_reading(waiting=1, jobs_added=1))
 
     result = plan(an_observation(view))
 
     assert result.actions == (RestoreReplicas(version.key, a_workload(REF, 0), 3),)
-    assert status_of(result, version).drain_deadline == NOW + timedelta(hours=1)
+    assert status_of(result, version).drain_deadline == deadline
 
 
 def test_late_jobs_on_hold_are_reported_and_left_alone() -> None:

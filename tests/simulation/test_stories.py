@@ -1,0 +1,224 @@
+"""Days in the life of a family, each to its end: where a second run plans nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from bullmq_operator.domain.names import VersionKey
+from bullmq_operator.domain.spec import Drain, State
+from bullmq_operator.domain.status import ConditionType, Phase
+from bullmq_operator.planner import plan
+from tests.simulation.world import World
+from tests.support.builders import written_back
+
+DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """A world whose last pass left nothing to do, and no change to the statuses."""
+    world = World()
+    yield world
+    last = plan(world.observe())
+    assert (last.actions, last.events, last.inventories) == ((), (), ())
+    again = plan(written_back(world.observe(), last))
+    assert (again.statuses, again.events) == (last.statuses, ())
+
+
+@pytest.fixture
+def old(world: World) -> VersionKey:
+    """v1 serves, and has done ten jobs."""
+    key = world.deploy("1", drain=Drain(timeout=6 * HOUR))
+    world.queues[key].add(world.now, 10)
+    world.queues[key].settings = (("concurrency", "1"),)
+    world.until(lambda: world.status(key).phase is Phase.CURRENT, within=HOUR)
+    return key
+
+
+def supersede(world: World) -> VersionKey:
+    """Deploy v2 and wait until it is current."""
+    key = world.deploy("2")
+    world.queues[key].add(world.now)
+    world.until(lambda: world.status(key).phase is Phase.CURRENT, within=HOUR)
+    return key
+
+
+def reach(world: World, key: VersionKey, phase: Phase, within: timedelta = 3 * DAY) -> None:
+    world.until(lambda: world.status(key).phase is phase, within=within)
+
+
+def test_an_old_version_goes_away_and_the_new_one_is_left_alone(
+    world: World, old: VersionKey
+) -> None:
+    supersede(world)
+    reach(world, old, Phase.RETIRED)
+    world.pass_time(DAY, step=HOUR)
+
+    assert world.actions() == ["ScaleToZero orders-v1", "RetireQueue orders-v1"]
+    assert world.status(old).retirement.obliterated_jobs == 10
+    assert (world.queues[old].has_keys, world.queues[old].done) == (False, 10)
+    assert [reason for name, reason in world.said if name == "orders-v1"] == [
+        "Activated",
+        "Superseded",
+        "Drained",
+        "WorkersGone",
+        "Obliterating",
+        "Retired",
+    ]
+
+
+def test_a_job_added_during_the_delay_is_done_before_the_queue_goes(
+    world: World, old: VersionKey
+) -> None:
+    supersede(world)
+    reach(world, old, Phase.RETIRING)
+    world.pass_time(12 * HOUR, step=HOUR)
+    world.queues[old].add(world.now)
+    reach(world, old, Phase.RETIRED)
+
+    assert world.queues[old].done == 11
+    assert world.actions() == [
+        "ScaleToZero orders-v1",
+        "RestoreReplicas orders-v1",
+        "ScaleToZero orders-v1",
+        "RetireQueue orders-v1",
+    ]
+
+
+def test_a_job_added_to_a_retired_queue_is_done_and_the_queue_retired_again(
+    world: World, old: VersionKey
+) -> None:
+    supersede(world)
+    reach(world, old, Phase.RETIRED)
+    world.pass_time(10 * DAY, step=6 * HOUR)
+    world.queues[old].add(world.now)
+    came = world.now
+    world.pass_time(MINUTE)
+    late = world.status(old).condition(ConditionType.LATE_JOBS)
+    settings = world.queues[old].settings
+    reach(world, old, Phase.RETIRED, within=5 * DAY)
+
+    assert late is not None
+    assert settings == (("concurrency", "1"),)
+    assert world.queues[old].done == 11
+    assert world.actions(came) == [
+        "RestoreSettings orders-v1",
+        "RestoreReplicas orders-v1",
+        "ScaleToZero orders-v1",
+        "RetireQueue orders-v1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("phase", "delayed", "back"),
+    [
+        pytest.param(Phase.DRAINING, 1, [], id="while it drains"),
+        pytest.param(Phase.RETIRING, 0, ["RestoreReplicas orders-v1"], id="after the scale-down"),
+        pytest.param(
+            Phase.RETIRED,
+            0,
+            ["RestoreSettings orders-v1", "RestoreReplicas orders-v1"],
+            id="after it was retired",
+        ),
+    ],
+)
+def test_a_rollback_brings_the_old_version_back(
+    world: World, old: VersionKey, phase: Phase, delayed: int, back: list[str]
+) -> None:
+    world.queues[old].add(world.now, delayed, due=world.now + 3 * HOUR)
+    new = supersede(world)
+    reach(world, old, phase)
+    world.pass_time(2 * MINUTE)
+    turned = world.now
+    world.edit(new, state=State.RETIRED)
+    world.queues[old].add(world.now)
+    world.pass_time(HOUR)
+
+    assert world.status(old).phase is Phase.CURRENT
+    assert (world.fleet(old).replicas, world.queues[old].waiting) == (3, 0)
+    assert [a for a in world.actions(turned) if a.endswith("v1")] == back
+    held = world.status(old).condition(ConditionType.HELD)
+    assert held is not None
+    assert held.reason == "NothingHeld"
+    reach(world, new, Phase.RETIRED)
+
+
+def test_a_passed_deadline_stops_the_workers_and_keeps_the_jobs(
+    world: World, old: VersionKey
+) -> None:
+    world.queues[old].add(world.now, due=world.now + 30 * DAY)
+    supersede(world)
+    reach(world, old, Phase.HELD)
+    world.pass_time(DAY, step=HOUR)
+
+    assert world.actions() == ["ScaleToZero orders-v1"]
+    assert len(world.queues[old].delayed) == 1
+    world.queues[old].delayed.clear()  # a person removes the job
+    reach(world, old, Phase.RETIRED)
+    assert world.actions() == ["ScaleToZero orders-v1", "RetireQueue orders-v1"]
+
+
+def test_a_paused_queue_waits_for_a_person_and_goes_on_by_itself(world: World) -> None:
+    old = world.deploy("1")
+    world.until(lambda: world.status(old).phase is Phase.CURRENT, within=HOUR)
+    world.queues[old].paused = True
+    world.queues[old].add(world.now, 5)
+    supersede(world)
+    reach(world, old, Phase.HELD)
+    world.pass_time(3 * DAY, step=HOUR)
+
+    assert world.actions() == []
+    world.queues[old].paused = False
+    reach(world, old, Phase.RETIRED)
+    assert world.queues[old].done == 5
+
+
+@pytest.mark.parametrize(
+    "phase",
+    [
+        pytest.param(Phase.DRAINING, id="while it drains"),
+        pytest.param(Phase.RETIRING, id="during the delay"),
+        pytest.param(Phase.RETIRED, id="after it was retired"),
+    ],
+)
+def test_redis_away_for_hours_changes_nothing_but_the_time(
+    world: World, old: VersionKey, phase: Phase
+) -> None:
+    world.queues[old].add(world.now, due=world.now + 2 * HOUR)
+    supersede(world)
+    reach(world, old, phase)
+    world.pass_time(MINUTE)
+    before = world.actions()
+    world.redis_is_away = True
+    world.reconcile()
+    world.pass_time(5 * HOUR, step=10 * MINUTE)
+
+    assert world.actions() == before
+    assert world.status(old).jobs is None
+    world.redis_is_away = False
+    world.reconcile()
+    reach(world, old, Phase.RETIRED)
+    assert world.actions() == ["ScaleToZero orders-v1", "RetireQueue orders-v1"]
+
+
+def test_a_trickle_of_late_jobs_does_not_start_and_stop_workers_for_each(
+    world: World, old: VersionKey
+) -> None:
+    supersede(world)
+    reach(world, old, Phase.RETIRED)
+    begun = world.now
+    for _ in range(20):
+        world.queues[old].add(world.now)
+        world.pass_time(6 * HOUR, step=10 * MINUTE)
+    reach(world, old, Phase.RETIRED, within=5 * DAY)
+
+    assert world.queues[old].done == 30
+    assert world.actions(begun) == [
+        "RestoreSettings orders-v1",
+        "RestoreReplicas orders-v1",
+        "ScaleToZero orders-v1",
+        "RetireQueue orders-v1",
+    ]

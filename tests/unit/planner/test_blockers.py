@@ -1,0 +1,108 @@
+"""Each blocker by name, with its count and what clears it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from bullmq_operator.domain.blockers import Blocker
+from bullmq_operator.domain.counts import QueueDetail
+from bullmq_operator.domain.reasons import HeldReason
+from bullmq_operator.planner.blockers import blockers, inventory_blockers
+from tests.support.builders import NOW, a_reading, a_view, an_inventory
+
+DETAIL = QueueDetail(
+    next_delayed=NOW,
+    last_delayed=NOW + timedelta(hours=4),
+    schedulers=("nightly",),
+    waiting_parents=(("4", "bull:payments"),),
+)
+NOBODY = (HeldReason.NO_WORKER_ATTACHED, "start workers on this queue (scale their Deployment up)")
+RESUME = (HeldReason.QUEUE_PAUSED, "resume the queue (Queue.resume()) or remove its jobs")
+SCHEDULER = (
+    HeldReason.BLOCKED_BY_SCHEDULER,
+    "a job scheduler makes new jobs for ever: remove it with Queue.removeJobScheduler(), once the "
+    "new version has its own",
+)
+
+
+@pytest.mark.parametrize(
+    ("reading", "replicas", "expected"),
+    [
+        pytest.param({"completed": 9, "failed": 1}, 3, [], id="finished jobs block nothing"),
+        pytest.param({"is_paused": True}, 3, [], id="nor does a pause of an empty queue"),
+        pytest.param(
+            {"waiting": 2, "prioritized": 1, "active": 1},
+            3,
+            [
+                Blocker("waiting", 2, "2 waiting"),
+                Blocker("prioritized", 1, "1 prioritized"),
+                Blocker("active", 1, "1 active"),
+            ],
+            id="workers are at it",
+        ),
+        pytest.param(
+            {"active": 2},
+            0,
+            [Blocker("active", 2, "2 active, no worker attached", *NOBODY)],
+            id="no worker is left",
+        ),
+        pytest.param(
+            {"paused": 5, "is_paused": True},
+            3,
+            [Blocker("paused", 5, "paused with 5 waiting", *RESUME)],
+            id="paused with jobs in BullMQ's paused list",
+        ),
+        pytest.param(
+            {"delayed": 3},
+            3,
+            [
+                Blocker(
+                    "delayed",
+                    3,
+                    "3 delayed (next due 2026-03-02T12:00:00Z, last 2026-03-02T16:00:00Z)",
+                )
+            ],
+            id="delayed, with the first and the last moment",
+        ),
+        pytest.param(
+            {"waiting_children": 1},
+            3,
+            [Blocker("waiting-children", 1, '1 parent waiting for children in "bull:payments"')],
+            id="a parent, with its children's queue",
+        ),
+        pytest.param(
+            {"schedulers": 2},
+            3,
+            [Blocker("schedulers", 2, 'schedulers "nightly" and 1 more', *SCHEDULER)],
+            id="schedulers by name",
+        ),
+    ],
+)
+def test_blockers(reading: dict[str, Any], replicas: int, expected: list[Blocker]) -> None:
+    view = a_view(replicas=replicas, detail=DETAIL)
+
+    assert list(blockers(view, a_reading(**reading))) == expected
+
+
+def test_what_only_the_inventory_shows_is_named_with_its_cure() -> None:
+    found = inventory_blockers(an_inventory(orphans=("9",), unknown_keys=("x", "y")))
+
+    assert found == (
+        Blocker(
+            "orphaned",
+            1,
+            '1 jobs that are in no state of the queue and never ran: "9"',
+            HeldReason.ORPHANED_JOBS,
+            "add them again or remove their keys",
+        ),
+        Blocker(
+            "unknown-keys",
+            2,
+            '2 keys that BullMQ is not known to write: "x", "y"',
+            HeldReason.UNKNOWN_KEYS,
+            "remove them, or set retire.obliterate: Never",
+        ),
+    )

@@ -1,0 +1,158 @@
+"""The promises that hold in every state, likely or not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bullmq_operator.domain.counts import Inventory, QueueReading, Unknown
+from bullmq_operator.domain.names import VersionKey
+from bullmq_operator.domain.observation import Observation, VersionView
+from bullmq_operator.domain.plan import Action, RetireQueue, ScaleToZero, SweepRecreated
+from bullmq_operator.domain.spec import OnTimeout, State
+from bullmq_operator.planner import plan
+from bullmq_operator.planner.blockers import inventory_blockers
+from tests.support.builders import NOW, written_back
+from tests.support.strategies import observations, ripe_for_deletion
+
+anything = observations() | ripe_for_deletion()
+
+often = settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
+)
+
+
+def view_of(observation: Observation, key: VersionKey) -> VersionView:
+    return next(v for v in observation.versions if v.version.key == key)
+
+
+def is_cut_off(view: VersionView) -> bool:
+    """Past its deadline, with the policy that stops the workers then."""
+    drain, started = view.version.spec.drain, view.version.status.drain_started_at
+    if drain.timeout is None or started is None or drain.on_timeout is not OnTimeout.SCALE_DOWN:
+        return False
+    return started + drain.timeout <= NOW
+
+
+@often
+@given(anything)
+def test_no_worker_of_a_queue_with_unfinished_jobs_is_scaled_down(observation: Observation) -> None:
+    for action in plan(observation).actions:
+        if not isinstance(action, ScaleToZero):
+            continue
+        view = view_of(observation, action.version)
+        if view.version.spec.state is State.STOPPED or is_cut_off(view):
+            continue
+        assert isinstance(view.reading, QueueReading)
+        assert view.reading.counts.unfinished == 0
+
+
+@often
+@given(anything)
+def test_what_could_not_be_read_is_neither_scaled_down_nor_deleted(
+    observation: Observation,
+) -> None:
+    destructive = (ScaleToZero, RetireQueue, SweepRecreated)
+    for action in plan(observation).actions:
+        view = view_of(observation, action.version)
+        if isinstance(view.reading, Unknown) and view.version.spec.state is not State.STOPPED:
+            assert not isinstance(action, destructive)
+
+
+@often
+@given(anything)
+def test_a_queue_is_deleted_only_when_everything_before_it_holds(observation: Observation) -> None:
+    result = plan(observation)
+    for action in result.actions:
+        if not isinstance(action, RetireQueue):
+            continue
+        view, status = view_of(observation, action.version), dict(result.statuses)[action.version]
+        reading, inventory = view.reading, view.inventory
+        assert isinstance(reading, QueueReading)
+        assert isinstance(inventory, Inventory)
+        assert status.superseded_by is not None or view.version.spec.state is State.RETIRED
+        assert status.drained_at is not None
+        assert reading.counts.unfinished == 0
+        assert action.stamp == reading.stamp == status.retirement.stamp == inventory.stamp
+        assert status.workers_gone_at is not None
+        assert status.workers_gone_at + view.version.spec.retire.delay <= NOW
+        assert view.rivals == view.conflicts_with == ()
+        assert inventory_blockers(inventory) == ()
+
+
+@often
+@given(anything)
+def test_pods_of_workloads_that_nobody_else_needs_are_gone_before_a_deletion(
+    observation: Observation,
+) -> None:
+    named = [ref for v in observation.versions for ref in v.version.spec.workers]
+    for action in plan(observation).actions:
+        if isinstance(action, RetireQueue):
+            for workload in view_of(observation, action.version).workloads:
+                if workload.workload is not None and named.count(workload.ref) == 1:
+                    assert workload.pods is not None
+                    assert workload.pods.total == 0
+
+
+@often
+@given(anything)
+def test_planning_again_over_the_written_statuses_changes_nothing(observation: Observation) -> None:
+    observation = replace(
+        observation, versions=tuple(replace(v, outcome=None) for v in observation.versions)
+    )
+    first = plan(observation)
+    again = plan(written_back(observation, first))
+
+    assert again.statuses == first.statuses
+    assert again.events == ()
+
+
+@often
+@given(anything, st.randoms(use_true_random=False))
+def test_the_order_of_siblings_does_not_matter(observation: Observation, shuffled: object) -> None:
+    versions = list(observation.versions)
+    shuffled.shuffle(versions)  # type: ignore[attr-defined]
+
+    assert plan(replace(observation, versions=tuple(versions))) == plan(observation)
+
+
+@often
+@given(anything)
+def test_a_suspended_family_is_left_alone(observation: Observation) -> None:
+    result = plan(replace(observation, suspended=True))
+
+    assert (result.actions, result.inventories) == ((), ())
+
+
+@often
+@given(anything)
+def test_a_suspended_version_is_left_alone(observation: Observation) -> None:
+    suspended = {v.version.key for v in observation.versions if v.version.spec.suspend}
+    found: list[Action] = [a for a in plan(observation).actions if a.version in suspended]
+
+    assert found == []
+
+
+@often
+@given(anything)
+def test_a_workload_that_another_version_keeps_is_never_scaled_down(
+    observation: Observation,
+) -> None:
+    result = plan(observation)
+    for action in result.actions:
+        if not isinstance(action, ScaleToZero):
+            continue
+        for view in observation.versions:
+            users = {view.version.workload(ref) for ref in view.version.spec.workers}
+            if action.workload.key not in users:
+                continue
+            status = dict(result.statuses)[view.version.key]
+            let_go = (
+                view.version.spec.state in (State.RETIRED, State.STOPPED)
+                or status.superseded_by is not None
+            )
+            assert let_go
+            if isinstance(view.reading, QueueReading) and view.reading.counts.unfinished:
+                assert view.version.spec.state is State.STOPPED or is_cut_off(view)
