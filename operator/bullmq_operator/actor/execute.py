@@ -32,6 +32,8 @@ log = structlog.get_logger(__name__)
 
 SOON_S = 1.0
 """After a conflict or a refusal: the watch has told the news by then."""
+SUSPENDED_S = 15.0
+"""Namespaces are not watched: while one is frozen, its annotation is looked at this often."""
 
 
 @dataclass(slots=True)
@@ -72,6 +74,8 @@ class Executor:
         """
         views = {view.version.key: view for view in observation.versions}
         this = _Pass()
+        if observation.suspended:
+            this.again_in(SUSPENDED_S)
         for key, status in plan.statuses:
             await self._attempt(this, key, self._status(this, views[key], status))
         this.unsaid.update(this.stopped)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from bullmq_operator.actor.coarse import WHILE_DRAINING_S
-from bullmq_operator.actor.execute import SOON_S
+from bullmq_operator.actor.execute import SOON_S, SUSPENDED_S
 from bullmq_operator.domain.counts import QueueCounts
 from bullmq_operator.domain.observation import QueueVersion, Workload
 from bullmq_operator.domain.plan import Event, Plan, ScaleToZero
@@ -100,3 +100,10 @@ async def test_a_version_that_went_does_not_hold_up_its_sibling(
     assert stored(cluster, stays)["phase"] == "Draining"
     events = cluster.kubectl.list("events", stays.key.namespace)
     assert "DrainStarted" in {event["reason"] for event in events}
+
+
+async def test_a_frozen_namespace_is_looked_at_again_until_it_thaws(
+    hands: Hands, a_version: Callable[..., QueueVersion]
+) -> None:
+    frozen = replace(await hands.observed(a_version()), suspended=True)
+    assert await hands.execute(Plan(), frozen) == SUSPENDED_S
