@@ -41,7 +41,8 @@ async def list_clients(connection: RedisConnection) -> ClientTable | ClientsUnkn
         with translated(connection.address):
             if connection.is_cluster:
                 answers = await connection.client.client_list(target_nodes="primaries")
-                rows = [row for node in answers.values() for row in node]
+                several = answers.values() if isinstance(answers, dict) else [answers]
+                rows = [row for node in several for row in node]
             else:
                 rows = await connection.client.client_list()
     except QueueReadError as error:

@@ -38,7 +38,7 @@ def translated(address: str) -> Iterator[None]:
         yield
     except vendor.RedisError as error:
         raise _translate(error, address) from error
-    except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
+    except (vendor.RedisClusterException, OSError, asyncio.IncompleteReadError) as error:
         raise _unreachable(error, address) from error
 
 

@@ -56,9 +56,13 @@ async def run(
     to write every key that is declared, and a reader has none. Raises QueueReadError.
     """
     keys = [f"{base}meta"] if connection.is_cluster else []
-    words = (*keys, base, *arguments)
     with translated(connection.address):
-        try:
-            return await connection.client.evalsha(script.digest, len(keys), *words)
-        except NoScriptError:  # first use, a restart, a fail-over or SCRIPT FLUSH
-            return await connection.client.eval(script.text, len(keys), *words)
+        return await evaluate(connection, script, (len(keys), *keys, base, *arguments))
+
+
+async def evaluate(connection: RedisConnection, script: Script, words: Sequence[str | int]) -> Any:
+    """`words`: the number of keys, the keys, the arguments. Raises the library's errors."""
+    try:
+        return await connection.client.evalsha(script.digest, *words)
+    except NoScriptError:  # first use, a restart, a fail-over or SCRIPT FLUSH
+        return await connection.client.eval(script.text, *words)
