@@ -160,7 +160,7 @@ def observations(draw: st.DrawFn) -> Observation:
 
 
 SPOILED: tuple[dict[str, Any], ...] = (
-    {},
+    *[{} for _ in range(25)],
     {"reading": a_reading(waiting=1)},
     {"reading": a_reading(schedulers=1)},
     {"reading": a_reading(stamp=OTHER_STAMP)},
@@ -184,8 +184,8 @@ SPOILED: tuple[dict[str, Any], ...] = (
 @st.composite
 def ripe_for_deletion(draw: st.DrawFn) -> Observation:
     """All holds, or all but one or two things."""
-    status = {"workers_gone_at": draw(st.sampled_from([LONG_AGO, NOW, None]))}
-    version = a_drained(status=status, state=draw(st.sampled_from([State.RETIRED, *State])))
+    status = {"workers_gone_at": draw(st.sampled_from([*[LONG_AGO] * 4, NOW, None]))}
+    version = a_drained(status=status, state=draw(st.sampled_from([*[State.RETIRED] * 9, *State])))
     spoiled = draw(st.sampled_from(SPOILED)) | draw(st.sampled_from(SPOILED))
     fields = {"replicas": 0, "inventory": an_inventory(), **spoiled}
     return an_observation(a_view(version, **fields), suspended=draw(st.integers(0, 9)) == 0)

@@ -10,7 +10,9 @@ ASCENDING = ["1", "v2", "2.0.1", "2.1", "9", "10-rc.1", "10-rc.2", "10-rc.10", "
 
 
 def test_versions_sort_by_semantic_precedence() -> None:
-    assert sorted(ASCENDING[::-1], key=lambda v: parse(v) or ((), 0, ())) == ASCENDING
+    descending = ASCENDING[::-1]
+
+    assert sorted(descending, key=lambda v: parse(v) or ((), 0, ())) == ASCENDING
 
 
 @pytest.mark.parametrize(

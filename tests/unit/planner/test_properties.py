@@ -62,7 +62,7 @@ def test_what_could_not_be_read_is_neither_scaled_down_nor_deleted(
 
 
 @often
-@given(anything)
+@given(ripe_for_deletion() | anything)
 def test_a_queue_is_deleted_only_when_everything_before_it_holds(observation: Observation) -> None:
     result = plan(observation)
     for action in result.actions:
@@ -83,7 +83,7 @@ def test_a_queue_is_deleted_only_when_everything_before_it_holds(observation: Ob
 
 
 @often
-@given(anything)
+@given(ripe_for_deletion() | anything)
 def test_pods_of_workloads_that_nobody_else_needs_are_gone_before_a_deletion(
     observation: Observation,
 ) -> None:
