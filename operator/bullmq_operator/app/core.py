@@ -199,7 +199,7 @@ class Core:
             reconcilers=Reconcilers(
                 memory.workqueue, family.reconcile, Journal(metrics), clock.monotonic
             ),
-            poller=_poller(settings, clock, reader, backends, memory),
+            poller=_poller(settings, sources, memory),
             backends=backends,
         )
 
@@ -220,15 +220,14 @@ def _reader(settings: Settings, clock: Clock, backends: Backends, memory: Memory
     )
 
 
-def _poller(
-    settings: Settings, clock: Clock, reader: QueueReader, backends: Backends, memory: Memory
-) -> Poller:
+def _poller(settings: Settings, sources: Sources, memory: Memory) -> Poller:
     return Poller(
-        cache=memory.cache,
-        backends=backends,
+        cache=sources.cache,
+        backends=sources.backends,
         readings=memory.readings,
-        reader=reader,
-        clock=clock,
+        reader=sources.reader,
+        attachments=sources.attachments,
+        clock=sources.clock,
         interval=settings.poll_interval,
         wake=memory.workqueue.add,
     )

@@ -6,8 +6,11 @@ import asyncio
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 
-from bullmq_operator.domain.names import Backend, FamilyKey, QueueId, RedisSource
+from bullmq_operator.domain.counts import ClientsUnknown, Unknown
+from bullmq_operator.domain.names import Backend, FamilyKey, QueueId, RedisSource, VersionKey
 from bullmq_operator.domain.observation import QueueVersion
+from bullmq_operator.domain.status import Phase
+from bullmq_operator.observer.attachments import Attachments
 from bullmq_operator.observer.backends import Backends
 from bullmq_operator.observer.cache import Cache
 from bullmq_operator.observer.ports import Clock
@@ -33,6 +36,7 @@ class Poller:
         backends: Backends,
         readings: Readings,
         reader: QueueReader,
+        attachments: Attachments,
         clock: Clock,
         interval: timedelta,
         wake: Callable[[FamilyKey], None],
@@ -41,10 +45,12 @@ class Poller:
         self._backends = backends
         self._readings = readings
         self._reader = reader
+        self._attachments = attachments
         self._clock = clock
         self._interval = interval.total_seconds()
         self._wake = wake
         self._woken: dict[FamilyKey, float] = {}
+        self._attached: set[VersionKey] = set()
         self.last_beat: float | None = None
         """Monotonic second of the last beat's start: whether the poll is alive."""
 
@@ -74,6 +80,22 @@ class Poller:
         after = await self._reader.read(before, stamped=stamped, insist=True)
         for version, queue in watched:
             self._compare(version, before[queue], after[queue])
+            if version.status.phase is Phase.PENDING:
+                await self._look_for_workers(version, queue, after[queue])
+
+    async def _look_for_workers(self, version: QueueVersion, queue: QueueId, seen: Seen) -> None:
+        """A worker that attaches changes no count, and a pending version may wait for just that."""
+        if isinstance(seen.reading, Unknown):
+            return
+        connection = await self._backends.connection(queue)
+        if isinstance(connection, Unknown):
+            return
+        clients = await self._attachments.of(connection, queue)
+        if not clients or isinstance(clients, ClientsUnknown):
+            self._attached.discard(version.key)
+        elif version.key not in self._attached:
+            self._attached.add(version.key)
+            self._wake(version.family)
 
     def _compare(self, version: QueueVersion, before: Seen | None, after: Seen) -> None:
         if before is None:
@@ -99,4 +121,5 @@ class Poller:
         self._readings.keep_only(queues)
         await self._backends.keep_only(self._cache.backends())
         families = set(self._cache.families())
+        self._attached &= {version.key for version in self._cache.versions()}
         self._woken = {f: at for f, at in self._woken.items() if f in families}

@@ -13,6 +13,7 @@ from bullmq_operator.domain.names import FamilyKey, RedisSource, SecretKeyRef, V
 from bullmq_operator.domain.observation import QueueVersion
 from bullmq_operator.domain.spec import Spec
 from bullmq_operator.domain.status import Phase, Status
+from bullmq_operator.observer.attachments import Attachments
 from bullmq_operator.observer.backends import Backends, DefaultRedis
 from bullmq_operator.observer.cache import Cache
 from bullmq_operator.observer.poller import Poller
@@ -65,6 +66,7 @@ class Eyes:
             backends=self.backends,
             readings=self.readings,
             reader=self.reader,
+            attachments=Attachments(self.clock),
             clock=self.clock,
             interval=INTERVAL,
             wake=self.woken.append,
@@ -74,6 +76,12 @@ class Eyes:
         """One fresh reading with its stamp."""
         queue = version.queue
         return (await self.reader.read([queue], stamped=frozenset({queue}), insist=insist))[queue]
+
+    async def a_few_beats(self) -> None:
+        """Wait until the poll has begun three more."""
+        for _ in range(3):
+            last = self.poller.last_beat
+            await eventually(lambda last=last: self.poller.last_beat != last, "the next beat")
 
 
 def a_version(

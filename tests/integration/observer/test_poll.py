@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -99,3 +100,17 @@ async def test_a_frozen_redis_does_not_stop_the_others_beats(
                 await eyes.woken.until(here.family)
             finally:
                 redis_server.resume()
+
+
+async def test_a_worker_that_attaches_wakes_a_pending_version_once(
+    eyes: Eyes, redis_server: RedisServer
+) -> None:
+    pending = replace(a_version(redis_server.url), status=Status(phase=Phase.PENDING))
+    name = base64.b64encode(b"orders/v1").decode()
+    async with polling(eyes, pending):
+        assert eyes.woken == []
+        with redis_server.client() as worker:
+            worker.client_setname(f"bull:{name}")  # as BullMQ names a worker's connection
+            await eyes.woken.until(pending.family)
+            await eyes.a_few_beats()
+            assert eyes.woken.count(pending.family) == 1
