@@ -59,7 +59,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
     """Show the test's namespace with a failure."""
     report = yield
     arguments = getattr(item, "funcargs", {})
-    if report.when == "call" and report.failed and "namespace" in arguments:
+    if report.when == "call" and report.failed and {"cluster", "namespace"} <= arguments.keys():
         cluster: Cluster = arguments["cluster"]
         logs = cluster.state / "pod-logs"
         text = describe_namespace(cluster.kubectl, arguments["namespace"], logs)
