@@ -72,7 +72,7 @@ class Screen:
         for row in snapshot.rows:
             if self._shown.get(row.version) != row:
                 self._shown[row.version] = row
-                self._console.print(_line(row))
+                self._console.print(_line(row), soft_wrap=True)
 
     def verdict(self, checks: Sequence[Check]) -> None:
         """What was checked, and whether it holds."""
