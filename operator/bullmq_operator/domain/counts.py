@@ -159,4 +159,6 @@ class RetirementOutcome:
     swept_keys: int = 0
     closed: bool = False
     stopped_by: str | None = None
-    """None, `LateJob`, `Activity` (the stamp moved) or `ParentElsewhere`: the guard's refusal."""
+    """None, or why nothing more was deleted. By the guard in the script: `LateJob` (unfinished
+    jobs), `Activity` (the stamp moved, or finished jobs are there again), `ParentElsewhere`. By the
+    inventory, before any call: `ParentElsewhere`, `UnknownKeys`, `OrphanedJobs`."""

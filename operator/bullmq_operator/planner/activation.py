@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from bullmq_operator.domain.counts import ClientsUnknown, Unknown
 from bullmq_operator.domain.observation import VersionView, WorkloadView
 from bullmq_operator.domain.spec import ActivationPolicy, State
+from bullmq_operator.domain.wording import clock, counted
 
 LOOK_AT_WORKERS = timedelta(seconds=5)
 """Nothing wakes us when a worker attaches to a queue that has no jobs."""
@@ -58,7 +59,7 @@ def _workers_ready(view: VersionView, now: datetime) -> ActivationVerdict:
     due = max(ready, default=now) + view.version.spec.activation.min_ready
     if ready and due > now:
         return ActivationVerdict(
-            None, f"workers are ready; activation.minReady ends at {due:%H:%M:%SZ}", due
+            None, f"workers are ready; activation.minReady ends at {clock(due)}", due
         )
     return _attached(view, now)
 
@@ -73,7 +74,7 @@ def _attached(view: VersionView, now: datetime) -> ActivationVerdict:
         )
     if view.clients:
         return ActivationVerdict(
-            now, f'{len(view.clients)} BullMQ worker connections on queue "{queue}"'
+            now, f'{counted(len(view.clients), "BullMQ worker connection")} on queue "{queue}"'
         )
     if view.workloads and all(_idle_on_purpose(w) for w in view.workloads):
         return ActivationVerdict(now, "workers are at zero under an autoscaler with minimum 0")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from bullmq_operator.domain.blockers import Blocker
 from bullmq_operator.domain.counts import Inventory, QueueReading
 from bullmq_operator.domain.observation import VersionView
 from bullmq_operator.domain.reasons import HeldReason
+from bullmq_operator.domain.wording import clock, counted
 
 
 def blockers(view: VersionView, reading: QueueReading) -> tuple[Blocker, ...]:
@@ -91,9 +90,8 @@ def _delayed(view: VersionView, count: int) -> str:
 
 def _parents(view: VersionView, count: int) -> str:
     queues = sorted({q for _, q in view.detail.waiting_parents}) if view.detail else []
-    noun = "parent" if count == 1 else "parents"
     where = f" in {', '.join(chr(34) + q + chr(34) for q in queues)}" if queues else ""
-    return f"{count} {noun} waiting for children{where}"
+    return f"{counted(count, 'parent')} waiting for children{where}"
 
 
 def _schedulers(view: VersionView, count: int) -> Blocker:
@@ -104,47 +102,56 @@ def _schedulers(view: VersionView, count: int) -> Blocker:
     return Blocker(
         "schedulers",
         count,
-        f"{noun} {listed}{more}" if names else f"{count} job {noun}",
+        f"{noun} {listed}{more}" if names else counted(count, "job scheduler"),
         HeldReason.BLOCKED_BY_SCHEDULER,
         "a job scheduler makes new jobs for ever: remove it with Queue.removeJobScheduler(), "
         "once the new version has its own",
     )
 
 
-def inventory_blockers(inventory: Inventory) -> tuple[Blocker, ...]:
-    """What only a walk over the keys shows."""
+def inventory_blockers(inventory: Inventory, base: str) -> tuple[Blocker, ...]:
+    """What only a walk over the keys shows; `base` is the queue's, so that keys are named whole."""
     rows = (
         (
             HeldReason.ORPHANED_JOBS,
             "orphaned",
-            inventory.orphans,
-            "jobs that are in no state of the queue and never ran",
-            "add them again or remove their keys",
+            tuple(base + job for job in inventory.orphans),
+            (
+                "job that is in no state of the queue and never ran",
+                "jobs that are in no state of the queue and never ran",
+            ),
+            "add again what is still wanted, then remove these keys and their sub-keys",
         ),
         (
             HeldReason.PENDING_DEDUPLICATED,
             "pending-deduplicated",
-            inventory.pending_deduplicated,
-            "deduplicated adds that wait to become jobs",
-            "remove the deduplication key to let go of them",
+            tuple(f"{base}dn:{name}" for name in inventory.pending_deduplicated),
+            (
+                "deduplicated add that waits to become a job",
+                "deduplicated adds that wait to become jobs",
+            ),
+            "add again what is still wanted, then remove these keys",
         ),
         (
             HeldReason.PARENT_ELSEWHERE,
             "parent-elsewhere",
-            tuple(f"{job} (of {parent})" for job, parent in inventory.parents_elsewhere),
-            "failed jobs whose parent in another queue still waits for them",
-            "retry or remove them, so that the parent can go on",
+            tuple(f"{base}{job} (of {parent})" for job, parent in inventory.parents_elsewhere),
+            (
+                "failed job whose parent in another queue still waits for it",
+                "failed jobs whose parents in other queues still wait for them",
+            ),
+            "retry or remove what failed, so that the parent can go on",
         ),
         (
             HeldReason.UNKNOWN_KEYS,
             "unknown-keys",
             inventory.unknown_keys,
-            "keys that BullMQ is not known to write",
-            "remove them, or set retire.obliterate: Never",
+            ("key that BullMQ is not known to write", "keys that BullMQ is not known to write"),
+            "remove what nobody needs, or set retire.obliterate: Never to keep the queue",
         ),
     )
     return tuple(
-        Blocker(kind, len(names), f"{len(names)} {what}: {_some(names)}", held, remedy)
+        Blocker(kind, len(names), f"{counted(len(names), *what)}: {_some(names)}", held, remedy)
         for held, kind, names, what, remedy in rows
         if names
     )
@@ -153,8 +160,3 @@ def inventory_blockers(inventory: Inventory) -> tuple[Blocker, ...]:
 def _some(names: tuple[str, ...]) -> str:
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return ", ".join(f'"{name}"' for name in names[:5]) + more
-
-
-def clock(moment: datetime) -> str:
-    """A moment for a message, in UTC."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

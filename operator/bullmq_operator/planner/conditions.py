@@ -17,7 +17,7 @@ from bullmq_operator.domain.status import (
     Phase,
     Status,
 )
-from bullmq_operator.planner.blockers import clock
+from bullmq_operator.domain.wording import clock, counted, span
 from bullmq_operator.planner.draining import quiet_period
 
 Row = tuple[ConditionType, ConditionStatus, str, str]
@@ -73,7 +73,8 @@ def _rows(progress: Progress, phase: Phase) -> Iterator[Row]:
             yield ConditionType.CONFLICT, TRUE, fault.reason, fault.message
     late = progress.status.retirement.late_jobs
     if late and not progress.retired:
-        message = f"{late} jobs were added after the queue was retired"
+        added = counted(late, "job was added", "jobs were added")
+        message = f"{added} after the queue was retired"
         yield ConditionType.LATE_JOBS, TRUE, "JobsAddedLate", message
 
 
@@ -130,8 +131,8 @@ def _drained(progress: Progress, phase: Phase) -> Row:
         return kind, FALSE, "UnfinishedJobs", message
     if progress.status.drained_at is not None:
         return kind, TRUE, "Empty", f"proven empty at {clock(progress.status.drained_at)}"
-    quiet = quiet_period(progress).total_seconds()
-    message = f"nothing is unfinished; drained once nothing has happened for {quiet:g} s"
+    quiet = span(quiet_period(progress))
+    message = f"nothing is unfinished; drained once nothing has happened for {quiet}"
     if progress.status.empty_since is not None:
         message += f" (idle since {clock(progress.status.empty_since)})"
     return kind, FALSE, "QuietPeriod", message
@@ -164,8 +165,8 @@ def _obliterated(progress: Progress, phase: Phase) -> Row:
     if never and progress.status.retirement.started_at is None:
         return kind, FALSE, "NotAsked", "retire.obliterate is Never: the queue stays in Redis"
     if phase is Phase.RETIRED:
-        jobs = progress.status.retirement.obliterated_jobs
-        message = f"no key of the queue is left ({jobs} finished jobs deleted)"
+        jobs = counted(progress.status.retirement.obliterated_jobs, "finished job")
+        message = f"no key of the queue is left ({jobs} deleted)"
         return kind, TRUE, "NothingLeft", message
     if progress.workers_gone and progress.proven_empty and progress.why:
         return kind, FALSE, "Waiting", progress.why

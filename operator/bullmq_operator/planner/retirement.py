@@ -11,7 +11,8 @@ from bullmq_operator.domain.plan import RetireQueue, SweepRecreated
 from bullmq_operator.domain.progress import Progress, Role
 from bullmq_operator.domain.reasons import HeldReason
 from bullmq_operator.domain.spec import FailedJobs, Obliterate
-from bullmq_operator.planner.blockers import clock, inventory_blockers
+from bullmq_operator.domain.wording import clock, counted
+from bullmq_operator.planner.blockers import inventory_blockers
 
 LOOK_AT_KEYS = timedelta(seconds=60)
 """What only an inventory shows is looked for again this often; a SCAN walks the whole keyspace."""
@@ -127,15 +128,15 @@ def _before_deletion(progress: Progress, reading: QueueReading) -> Held | None:
         return _shared_queue(progress)
     if failed and version.spec.retire.failed_jobs is FailedJobs.HOLD:
         message = (
-            f'{failed} failed jobs are left in queue "{version.queue.name}": retry or remove them, '
-            "or set retire.failedJobs: Discard to delete them with the queue"
+            f'{counted(failed, "failed job")} left in queue "{version.queue.name}": retry or '
+            "remove what failed, or set retire.failedJobs: Discard to delete it with the queue"
         )
         return Held(HeldReason.FAILED_JOBS, message)
     return None
 
 
 def _with_inventory(progress: Progress, inventory: Inventory, now: datetime) -> Progress:
-    found = inventory_blockers(inventory)
+    found = inventory_blockers(inventory, progress.view.version.queue.base)
     if found:
         reason = found[0].held
         assert reason is not None

@@ -8,6 +8,7 @@ from bullmq_operator.domain.plan import Event
 from bullmq_operator.domain.progress import Progress, Role
 from bullmq_operator.domain.reasons import EventReason
 from bullmq_operator.domain.status import ConditionStatus, ConditionType, Phase, Status
+from bullmq_operator.domain.wording import counted
 
 
 class _Say(Protocol):
@@ -33,8 +34,8 @@ def events(progress: Progress, status: Status) -> tuple[Event, ...]:
     if old.retirement.started_at is None and status.retirement.started_at is not None:
         say(EventReason.OBLITERATING, f'queue "{status.queue_name}" is being deleted from Redis')
     if old.retired_at is None and status.retired_at is not None:
-        jobs = status.retirement.obliterated_jobs
-        say(EventReason.RETIRED, f"all that the policy asks is done; {jobs} finished jobs deleted")
+        jobs = counted(status.retirement.obliterated_jobs, "finished job")
+        say(EventReason.RETIRED, f"all that the policy asks is done; {jobs} deleted")
     _attention(progress, status, say)
     return tuple(found)
 

@@ -20,6 +20,7 @@ from bullmq_operator.domain.plan import (
 from bullmq_operator.domain.progress import Progress, Role
 from bullmq_operator.domain.reasons import EventReason, HeldReason
 from bullmq_operator.domain.status import Phase, WorkerStatus
+from bullmq_operator.domain.wording import counted
 
 LOOK_AT_PODS = timedelta(seconds=1)
 """Pods are not watched: while some end, they are listed this often."""
@@ -164,7 +165,8 @@ def _shared(
     if isinstance(clients, ClientsUnknown):
         detail = f"whether its workers are attached to this queue is unknown: {clients.message}"
     else:
-        detail = f"its workers are still attached to this queue ({clients[0].address} and others)"
+        more = f" and {len(clients) - 1} more" if len(clients) > 1 else ""
+        detail = f"its workers are still attached to this queue ({clients[0].address}{more})"
     message = (
         f"{name} is still needed by {users}, and {detail}: point its workers at the newer queue "
         "alone, or retire those versions too"
@@ -193,7 +195,9 @@ def _down(progress: Progress, view: WorkloadView, known: WorkerStatus) -> _Step:
     if view.pods is None:
         return _Step(known, why=f"the Pods of {workload.key} could not be listed")
     if view.pods.total:
-        return _Step(known, why=f"{view.pods.total} Pods of {workload.key} are still ending")
+        of = f"of {workload.key}"
+        why = counted(view.pods.total, f"Pod {of} is still ending", f"Pods {of} are still ending")
+        return _Step(known, why=why)
     return _Step(known, gone=True)
 
 

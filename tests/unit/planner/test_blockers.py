@@ -88,21 +88,22 @@ def test_blockers(reading: dict[str, Any], replicas: int, expected: list[Blocker
 
 
 def test_what_only_the_inventory_shows_is_named_with_its_cure() -> None:
-    found = inventory_blockers(an_inventory(orphans=("9",), unknown_keys=("x", "y")))
+    inventory = an_inventory(orphans=("9",), unknown_keys=("bull:orders/v1:x", "bull:orders/v1:y"))
+    found = inventory_blockers(inventory, "bull:orders/v1:")
 
     assert found == (
         Blocker(
             "orphaned",
             1,
-            '1 jobs that are in no state of the queue and never ran: "9"',
+            '1 job that is in no state of the queue and never ran: "bull:orders/v1:9"',
             HeldReason.ORPHANED_JOBS,
-            "add them again or remove their keys",
+            "add again what is still wanted, then remove these keys and their sub-keys",
         ),
         Blocker(
             "unknown-keys",
             2,
-            '2 keys that BullMQ is not known to write: "x", "y"',
+            '2 keys that BullMQ is not known to write: "bull:orders/v1:x", "bull:orders/v1:y"',
             HeldReason.UNKNOWN_KEYS,
-            "remove them, or set retire.obliterate: Never",
+            "remove what nobody needs, or set retire.obliterate: Never to keep the queue",
         ),
     )

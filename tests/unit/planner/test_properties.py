@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from hypothesis import HealthCheck, given, settings
@@ -79,7 +80,7 @@ def test_a_queue_is_deleted_only_when_everything_before_it_holds(observation: Ob
         assert status.workers_gone_at is not None
         assert status.workers_gone_at + view.version.spec.retire.delay <= NOW
         assert view.rivals == view.conflicts_with == ()
-        assert inventory_blockers(inventory) == ()
+        assert inventory_blockers(inventory, "") == ()
 
 
 @often
@@ -156,3 +157,18 @@ def test_a_workload_that_another_version_keeps_is_never_scaled_down(
             assert let_go
             if isinstance(view.reading, QueueReading) and view.reading.counts.unfinished:
                 assert view.version.spec.state is State.STOPPED or is_cut_off(view)
+
+
+ONE_AS_MANY = re.compile(
+    r"(?<![\d.:])1 (?:[a-zA-Z]+ )?(?:jobs|keys|Pods|parents|schedulers|connections)"
+)
+
+
+@often
+@given(anything)
+def test_one_thing_is_not_counted_as_many(observation: Observation) -> None:
+    result = plan(observation)
+    told = [event.message for event in result.events]
+    told += [c.message for _, status in result.statuses for c in status.conditions]
+
+    assert [message for message in told if ONE_AS_MANY.search(message)] == []
