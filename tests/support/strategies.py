@@ -129,6 +129,7 @@ def views(draw: st.DrawFn, number: str, replicas: dict[WorkloadRef, int]) -> Ver
     attached: list[Clients] = [(), ATTACHED, ClientsUnknown("CLIENT is refused")]
     clients = draw(st.sampled_from(attached))
     rival = VersionKey("shop", "adopter")
+    rivalry = draw(st.sampled_from([None, None, None, "and it came later", "and it came first"]))
     orphans = draw(st.sampled_from([(), (), ("9",)]))
     taken = Inventory(stamp=draw(STAMPS), finished_jobs=7, orphans=orphans)
     workloads = []
@@ -144,8 +145,8 @@ def views(draw: st.DrawFn, number: str, replicas: dict[WorkloadRef, int]) -> Ver
         workloads=tuple(workloads),
         idle_for=draw(st.sampled_from([None, timedelta(0), timedelta(days=1)])),
         inventory=draw(st.sampled_from([None, taken, AWAY])),
-        rivals=draw(st.sampled_from([(), (), (rival,)])),
-        conflicts_with=draw(st.sampled_from([(), (), (), (rival,)])),
+        rivals=(rival,) if rivalry else (),
+        came_first=rivalry != "and it came first",
         scale_contested_by=draw(st.sampled_from([None, None, "flux"])),
     )
 
@@ -173,7 +174,7 @@ SPOILED: tuple[dict[str, Any], ...] = (
     {"inventory": AWAY},
     {"inventory": None},
     {"rivals": (VersionKey("shop", "adopter"),)},
-    {"conflicts_with": (VersionKey("shop", "adopter"),)},
+    {"rivals": (VersionKey("shop", "adopter"),), "came_first": False},
     {"redis": "other:6379/0"},
     {"workloads": (a_workload_view(WorkloadRef("worker-v1"), 0, pods=Pods(1, terminating=1)),)},
     {"workloads": (a_workload_view(WorkloadRef("worker-v1"), 0, pods=None),)},

@@ -62,9 +62,9 @@ class FamilyReconciler:
         observation = await self.assembler.observe(family)
         planned = plan(observation)
         if planned.inventories:
-            # Walking all keys of a queue is asked for only when everything else holds; the second
-            # observation is a new one, not the old one with its inventory added: time has passed.
-            observation = await self.assembler.observe(family, planned.inventories)
+            # Walking all keys of a queue is asked for only when everything else holds.
+            wanted = planned.inventories
+            observation = await self.assembler.with_inventories(observation, wanted)
             planned = plan(observation)
         put_off = await self.executor.execute(planned, observation)
         return _sooner(put_off, _seconds_until(planned.look_again_at, observation.now))

@@ -122,11 +122,10 @@ class VersionView:
     """None: not taken; the planner asks for it by `Plan.inventories`."""
     outcome: RetirementOutcome | None = None
     """What the deleting calls since the last pass did."""
-    conflicts_with: tuple[VersionKey, ...] = ()
-    """Other QueueVersions on the same physical queue, sorted; empty for the one first seen there,
-    which goes on serving."""
     rivals: tuple[VersionKey, ...] = ()
-    """The same, for all of them: nothing destructive happens to a queue with rivals."""
+    """Other QueueVersions on the same physical queue, sorted: nothing destructive happens to it."""
+    came_first: bool = True
+    """Whether no rival was seen on the queue before: this one goes on serving."""
     scale_contested_by: str | None = None
     """Who set the replicas back after we scaled to zero, when that happened repeatedly."""
 

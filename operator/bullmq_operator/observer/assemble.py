@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bullmq_operator.domain.counts import (
     Clients,
@@ -62,19 +62,14 @@ class Assembler:
     def __init__(self, sources: Sources) -> None:
         self._from = sources
 
-    async def observe(
-        self, family: FamilyKey, inventories: Collection[VersionKey] = ()
-    ) -> Observation:
-        """The family now, with the keys of `inventories` walked. Raises KubeError."""
+    async def observe(self, family: FamilyKey) -> Observation:
+        """The family now. Raises KubeError."""
         suspended = await self._from.suspension.of(family.namespace)
         versions = self._from.cache.versions_of(family)
         queues = frozenset(version.queue for version in versions)
         # All of them with their stamp: a version may be superseded in this very pass.
         seen = await self._from.reader.read(queues, stamped=queues)
-        views = [
-            self._view(version, seen[version.queue], version.key in inventories)
-            for version in versions
-        ]
+        views = [self._view(version, seen[version.queue]) for version in versions]
         return Observation(
             versions=tuple(await asyncio.gather(*views)),
             now=self._from.clock.now(),
@@ -82,7 +77,24 @@ class Assembler:
             suspended=suspended,
         )
 
-    async def _view(self, version: QueueVersion, seen: Seen, walk: bool) -> VersionView:
+    async def with_inventories(
+        self, observation: Observation, wanted: Collection[VersionKey]
+    ) -> Observation:
+        """The same with the keys of some queues walked. That takes a second per million keys, so
+        the queues are read again after it: what happened meanwhile shows in their stamps."""
+        versions = [view.version for view in observation.versions]
+        walked = [version for version in versions if version.key in wanted]
+        taken = await asyncio.gather(*map(self._inventory, walked))
+        inventories = dict(zip((version.key for version in walked), taken, strict=True))
+        queues = frozenset(version.queue for version in versions)
+        seen = await self._from.reader.read(queues, stamped=queues)
+        views = tuple(
+            _read_again(view, seen[view.version.queue], inventories.get(view.version.key))
+            for view in observation.versions
+        )
+        return replace(observation, versions=views, now=self._from.clock.now())
+
+    async def _view(self, version: QueueVersion, seen: Seen) -> VersionView:
         return VersionView(
             version=version,
             reading=seen.reading,
@@ -91,10 +103,9 @@ class Assembler:
             clients=await self._clients(version, seen.reading),
             idle_for=seen.idle_for,
             workloads=await self._workloads(version),
-            inventory=await self._inventory(version) if walk else None,
             outcome=self._from.outcomes.last(version.key),
-            conflicts_with=self._from.cache.conflicts_with(version),
             rivals=self._from.cache.claimants(version),
+            came_first=self._from.cache.came_first(version),
             scale_contested_by=self._contested_by(version),
         )
 
@@ -167,3 +178,15 @@ class Assembler:
             if contested_by is not None:
                 return contested_by
         return None
+
+
+def _read_again(
+    view: VersionView, seen: Seen, inventory: Inventory | Unknown | None
+) -> VersionView:
+    return replace(
+        view,
+        reading=seen.reading,
+        redis=seen.redis,
+        idle_for=seen.idle_for,
+        inventory=inventory,
+    )

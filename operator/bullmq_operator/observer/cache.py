@@ -100,12 +100,10 @@ class Cache:
         """Other versions that name the same physical queue, sorted."""
         return tuple(sorted(self._neighbours(version)))
 
-    def conflicts_with(self, version: QueueVersion) -> tuple[VersionKey, ...]:
-        """Other claimants of the queue; empty for the one that was first seen there."""
-        others = self.claimants(version)
-        if all(_precedence(version) < _precedence(self._versions[key]) for key in others):
-            return ()
-        return others
+    def came_first(self, version: QueueVersion) -> bool:
+        """Whether no other claimant of the queue was seen there before."""
+        mine = _precedence(version)
+        return all(mine < _precedence(self._versions[key]) for key in self._neighbours(version))
 
     # --- writing
 

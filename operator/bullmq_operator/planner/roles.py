@@ -63,8 +63,8 @@ def _misconfigured(view: VersionView, ordering: Ordering) -> Misconfigured | Non
             f"this release does not support {', '.join(fields)} yet: remove it to go on; until "
             "then nothing is changed",
         )
-    if view.conflicts_with:
-        others = ", ".join(str(key) for key in view.conflicts_with)
+    if not view.came_first:
+        others = ", ".join(str(key) for key in view.rivals)
         return Misconfigured(
             CONFLICT,
             f'queue "{version.queue.base.removesuffix(":")}" also belongs to {others}: let one '

@@ -60,11 +60,23 @@ class Observer:
         self.eyes.cache.upsert_version(known)
         return known
 
+    async def observe(self, version: QueueVersion) -> Observation:
+        """Its family."""
+        return await self._assembler.observe(version.family)
+
+    async def walk(self, observation: Observation, version: QueueVersion) -> VersionView:
+        """The version's view after a walk over its keys."""
+        walked = await self._assembler.with_inventories(observation, (version.key,))
+        return view_of(walked, version)
+
     async def see(self, version: QueueVersion, *, walk: bool = False) -> VersionView:
         """The version's view in its family's observation."""
-        inventories = (version.key,) if walk else ()
-        observation: Observation = await self._assembler.observe(version.family, inventories)
-        return next(v for v in observation.versions if v.version.key == version.key)
+        observation = await self.observe(version)
+        return await self.walk(observation, version) if walk else view_of(observation, version)
+
+
+def view_of(observation: Observation, version: QueueVersion) -> VersionView:
+    return next(v for v in observation.versions if v.version.key == version.key)
 
 
 @pytest.fixture
@@ -134,6 +146,18 @@ async def test_keys_are_walked_when_they_are_asked_for(
     view = await observer.see(version, walk=True)
     assert isinstance(view.inventory, Inventory)
     assert view.inventory.finished_jobs == 2
+
+
+async def test_what_happens_until_the_walk_is_over_shows_and_the_rest_is_not_asked_again(
+    observer: Observer, redis_server: RedisServer, a_version: Callable[..., QueueVersion]
+) -> None:
+    version = observer.know(a_version(redis={"url": redis_server.url}, workers=WORKERS))
+    observation = await observer.observe(version)
+    bullmq.run(redis_server.url, "orders/v1", ["addBulk", bullmq.jobs(1)])
+    before, after = view_of(observation, version), await observer.walk(observation, version)
+    assert isinstance(after.reading, QueueReading)
+    assert after.reading.counts.waiting == 1
+    assert after.workloads is before.workloads
 
 
 async def test_what_was_deleted_is_in_every_view_until_it_is_recorded(

@@ -140,7 +140,7 @@ def test_only_the_first_seen_of_two_on_one_queue_is_not_in_conflict() -> None:
     first = a_version("orders-v1", seen_at=NOON)
     second = a_version("orders-x", queue_name="orders/v1", seen_at=NOON + timedelta(seconds=1))
     cache = a_cache(second, first)
-    assert (cache.conflicts_with(first), cache.conflicts_with(second)) == ((), (first.key,))
+    assert (cache.came_first(first), cache.came_first(second)) == (True, False)
     assert (cache.claimants(first), cache.claimants(second)) == ((second.key,), (first.key,))
 
 
@@ -148,13 +148,13 @@ def test_one_never_seen_comes_after_one_that_was() -> None:
     never = a_version("orders-a", queue_name="orders/v1")
     seen = a_version("orders-b", queue_name="orders/v1", seen_at=NOON)
     cache = a_cache(never, seen)
-    assert (cache.conflicts_with(never), cache.conflicts_with(seen)) == ((seen.key,), ())
+    assert (cache.came_first(never), cache.came_first(seen)) == (False, True)
 
 
 def test_of_two_never_seen_the_first_by_name_stands() -> None:
     a, b = (a_version(f"orders-{n}", queue_name="orders/v1") for n in "ab")
     cache = a_cache(b, a)
-    assert (cache.conflicts_with(a), cache.conflicts_with(b)) == ((), (a.key,))
+    assert (cache.came_first(a), cache.came_first(b)) == (True, False)
 
 
 def test_two_names_of_one_server_are_one_place_once_both_are_known() -> None:
@@ -167,7 +167,7 @@ def test_two_names_of_one_server_are_one_place_once_both_are_known() -> None:
         theirs.queue.backend, frozenset({"10.0.0.1:6379/0", "run abc/0"})
     )
     assert touched == {mine.family, theirs.family}
-    assert cache.conflicts_with(theirs) == (mine.key,)
+    assert (cache.claimants(theirs), cache.came_first(theirs)) == ((mine.key,), False)
 
 
 def test_another_database_of_the_same_server_is_another_place() -> None:
@@ -261,4 +261,4 @@ def test_of_all_who_claim_one_queue_exactly_one_is_not_in_conflict(steps: list[S
     cache = a_cache(*(step for step in steps if isinstance(step, QueueVersion)))
     for version in cache.versions():
         claim = [version, *filter(None, map(cache.version, cache.claimants(version)))]
-        assert sum(not cache.conflicts_with(one) for one in claim) == 1
+        assert sum(cache.came_first(one) for one in claim) == 1

@@ -79,7 +79,7 @@ def test_a_queue_is_deleted_only_when_everything_before_it_holds(observation: Ob
         assert action.stamp == reading.stamp == status.retirement.stamp == inventory.stamp
         assert status.workers_gone_at is not None
         assert status.workers_gone_at + view.version.spec.retire.delay <= NOW
-        assert view.rivals == view.conflicts_with == ()
+        assert view.rivals == ()
         assert inventory_blockers(inventory, "") == ()
 
 
