@@ -1,22 +1,29 @@
-"""Real Node BullMQ from tests: operations on a queue, and what the ledger says.
+"""Real BullMQ from tests, of any major: operations on a queue.
 
 bullmq.run(redis.url, "orders/v1", ["addBulk", [{"name": "job", "data": {}}]], ["getJobCounts"])
 """
 
 from __future__ import annotations
 
+import enum
 import json
 import os
 import subprocess
-from collections.abc import Mapping
 from typing import Any
 
 from devcluster import npm, tools
 from devcluster.errors import DevclusterError
-from devcluster.paths import HERE
+from devcluster.paths import HERE, PROJECT_ROOT
 
-PACKAGES: Mapping[int, str] = {6: "bullmq6"}
-"""npm alias by BullMQ major; see programs/package.json."""
+
+class Major(enum.StrEnum):
+    """A BullMQ that can be run; also the tag of its images (`devcluster/bullmq-worker:v5`)."""
+
+    V4 = "v4"
+    V5 = "v5"
+    V6 = "v6"
+    PYTHON = "python"
+
 
 Step = list[Any]
 
@@ -34,16 +41,16 @@ def run(
     queue: str,
     *steps: Step,
     prefix: str = "bull",
-    major: int = 6,
+    major: Major = Major.V6,
     timeout: float = 60.0,
 ) -> list[Any]:
-    """Do the steps in one Node process and return a result for each; see programs/jobs.js.
+    """Do the steps in one process and return a result for each; see programs/jobs.js.
 
-    Raises ScriptError for the first step that BullMQ refuses.
+    Raises ScriptError for the first step that BullMQ refuses, or that this major lacks.
     """
     script = {"url": url, "queue": queue, "prefix": prefix, "steps": list(steps)}
     done = subprocess.run(
-        [str(tools.node()), str(HERE / "programs" / "jobs.js")],
+        command("jobs", major),
         input=json.dumps(script),
         env=environment(major),
         capture_output=True,
@@ -52,7 +59,7 @@ def run(
         check=False,
     )
     if done.returncode != 0 or not done.stdout:
-        raise DevclusterError(f"jobs.js: exit {done.returncode}: {done.stderr.strip()}")
+        raise DevclusterError(f"jobs of {major}: exit {done.returncode}: {done.stderr.strip()}")
     answer: dict[str, Any] = json.loads(done.stdout)
     if "error" in answer:
         raise ScriptError(answer["error"], list(steps[answer["step"]]), answer["results"])
@@ -60,9 +67,21 @@ def run(
     return results
 
 
-def environment(major: int = 6) -> dict[str, str]:
-    """What a Node process needs to run the programs outside of a Pod."""
-    return os.environ | {"NODE_PATH": str(npm.node_modules()), "BULLMQ_PACKAGE": PACKAGES[major]}
+def command(program: str, major: Major = Major.V6) -> list[str]:
+    """How to start a program of `programs/` (jobs, worker, producer) outside of a Pod."""
+    if major is Major.PYTHON:
+        return [str(tools.python()), "-m", f"devcluster.programs.{program}"]
+    return [str(tools.node()), str(HERE / "programs" / f"{program}.js")]
+
+
+def environment(major: Major = Major.V6) -> dict[str, str]:
+    """What such a process needs; a Pod gets the same from devcluster/images."""
+    if major is Major.PYTHON:
+        return os.environ | {"PYTHONPATH": str(PROJECT_ROOT)}
+    return os.environ | {
+        "NODE_PATH": str(npm.node_modules()),
+        "BULLMQ_PACKAGE": f"bullmq{major[1:]}",
+    }
 
 
 def jobs(count: int, name: str = "job", *, data: Any = None, opts: Any = None) -> list[Any]:

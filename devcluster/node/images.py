@@ -1,7 +1,8 @@
 """The catalogue: what an image name runs here, since there are no images.
 
-One file in devcluster/images/ per image repository; registry and digest are ignored. Placeholders:
-{python}, {node}, {programs}, {pod_ip}.
+One file in devcluster/images/ per image repository; registry and digest are ignored. What a tag
+says goes before what its repository says.
+Placeholders: {python}, {node}, {root}, {programs}, {pod_ip}.
 """
 
 from __future__ import annotations
@@ -70,10 +71,11 @@ class Catalogue:
                 f'image "{reference}": {repository} has only the tags {", ".join(tags)} here'
             )
         variant = (tags or {}).get(tag) or {}
+        settings = {**entry, **variant}
         return Image(
-            command=tuple(entry.get("command", ())),
-            args=tuple(entry.get("args", ())),
+            command=tuple(settings.get("command", ())),
+            args=tuple(settings.get("args", ())),
             env={**entry.get("env", {}), **variant.get("env", {})},
-            workdir=entry.get("workdir"),
-            needs_programs=entry.get("programs", False),
+            workdir=settings.get("workdir"),
+            needs_programs=settings.get("programs", False),
         )

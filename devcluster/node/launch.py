@@ -15,7 +15,7 @@ from devcluster.node.api import Api, Json
 from devcluster.node.environment import PodFacts, UnsupportedError
 from devcluster.node.identity import Identity
 from devcluster.node.images import NO_IMAGE, Catalogue, Image, ImageUnknownError
-from devcluster.paths import HERE
+from devcluster.paths import HERE, PROJECT_ROOT
 from devcluster.supervisor import die_with
 
 
@@ -107,6 +107,7 @@ async def _places(context: PodContext, image: Image) -> dict[str, str]:
     places = {
         "python": str(tools.python()),
         "node": str(tools.node()),
+        "root": str(PROJECT_ROOT),
         "programs": str(HERE / "programs"),
         "pod_ip": context.facts.pod_ip,
     }

@@ -3,7 +3,8 @@
 // A step's method is one of BullMQ's Queue (add, addBulk, pause, upsertJobScheduler, getJobCounts, obliterate, …), or
 //   addFlow flow            FlowProducer.add
 //   job id method ...args   a method of a Job (promote, remove, retry, getState, …); null when there is no such job
-//   process n options       a worker finishes n jobs now ({fail: true}: fails them, {leaveActive: true}: takes and abandons them)
+//   process n options       a worker finishes n jobs now ({fail: true}: fails them, {leaveActive: true}: takes and abandons them;
+//                           {worker: {...}}: more options of the worker, such as metrics)
 'use strict';
 const { bullmq, options } = require('./connection');
 const { Queue, FlowProducer, Worker } = bullmq();
@@ -15,8 +16,8 @@ function plain(value) {
   return value ?? null;
 }
 
-async function processJobs(script, base, count, { fail = false, leaveActive = false, token = 'script' } = {}) {
-  const worker = new Worker(script.queue, null, { ...base, lockDuration: 60000, skipStalledCheck: true, skipLockRenewal: true });
+async function processJobs(script, base, count, { fail = false, leaveActive = false, token = 'script', worker: more = {} } = {}) {
+  const worker = new Worker(script.queue, null, { ...base, lockDuration: 60000, skipStalledCheck: true, skipLockRenewal: true, ...more });
   await worker.waitUntilReady();
   const taken = [];
   while (taken.length < count) {

@@ -18,7 +18,9 @@ let ready = false;
 async function process_(job) {
   log('start', { queue: job.queueName, id: job.id });
   await sleep(Number(job.data?.ms ?? env.JOB_MS ?? 0));
-  if (job.attemptsMade < Number(job.data?.fail ?? 0)) throw new Error(`asked to fail, attempt ${job.attemptsMade + 1}`);
+  // v4 counts the attempt that is going on; later majors have attemptsStarted for that.
+  const made = job.attemptsStarted === undefined ? job.attemptsMade - 1 : job.attemptsMade;
+  if (made < Number(job.data?.fail ?? 0)) throw new Error(`asked to fail, attempt ${made + 1}`);
   await book.done(job.queueName, job.id);
   log('done', { queue: job.queueName, id: job.id });
   return { worker: env.WORKER_NAME || env.HOSTNAME };

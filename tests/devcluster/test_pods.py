@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from devcluster.bullmq import Major
 from devcluster.redis_server import RedisServer
 from tests.devcluster.workloads import Json, Workloads, container, shell
 
@@ -170,7 +171,7 @@ def test_a_missing_secret_is_named_and_its_arrival_starts_the_pod(workloads: Wor
         pytest.param(
             {"command": [], "image": "devcluster/bullmq-worker:v0"},
             {"ErrImagePull", "ImagePullBackOff"},
-            "has only the tags v6",
+            "has only the tags v4, v5, v6, python",
             id="unknown tag",
         ),
         pytest.param(
@@ -260,8 +261,9 @@ def test_a_pod_without_a_token_has_no_kubeconfig(workloads: Workloads) -> None:
     prints(workloads, "config:none")
 
 
+@pytest.mark.parametrize("major", Major)
 def test_a_real_worker_finishes_its_job_before_it_goes(
-    workloads: Workloads, redis_server: RedisServer
+    workloads: Workloads, redis_server: RedisServer, major: Major
 ) -> None:
     env = {
         "REDIS_URL": redis_server.url,
@@ -271,7 +273,7 @@ def test_a_real_worker_finishes_its_job_before_it_goes(
     }
     worker = {
         "name": "worker",
-        "image": "devcluster/bullmq-worker:v6",
+        "image": f"devcluster/bullmq-worker:{major}",
         "env": [{"name": name, "value": value} for name, value in env.items()],
         "readinessProbe": {"httpGet": {"port": 8080, "path": "/ready"}, "periodSeconds": 1},
     }
@@ -280,7 +282,7 @@ def test_a_real_worker_finishes_its_job_before_it_goes(
     workloads.run(
         {
             "name": "producer",
-            "image": "registry.example:5000/devcluster/bullmq-producer:v6",
+            "image": f"registry.example:5000/devcluster/bullmq-producer:{major}",
             "env": [*worker["env"], {"name": "COUNT", "value": "2"}],
         },
         restartPolicy="Never",

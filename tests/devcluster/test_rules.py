@@ -61,6 +61,15 @@ def test_an_image_is_known_by_repository_and_tag(reference: str, expected: tuple
     assert repository_and_tag(reference) == expected
 
 
+def test_a_tag_may_run_another_command_and_adds_to_the_environment() -> None:
+    node, python = (Catalogue().find(f"devcluster/bullmq-worker:{tag}") for tag in ("v5", "python"))
+    assert node.command == ("{node}", "{programs}/worker.js")
+    assert python.command == ("{python}", "-m", "devcluster.programs.worker")
+    assert (node.needs_programs, python.needs_programs) == (True, False)
+    assert node.env == {"POD_IP": "{pod_ip}", "BULLMQ_PACKAGE": "bullmq5"}
+    assert python.env == {"POD_IP": "{pod_ip}", "PYTHONPATH": "{root}"}
+
+
 def test_the_operators_image_runs_it_on_the_pods_own_address() -> None:
     image = Catalogue().find("registry.example/bullmq-operator:0.1.0")
     assert image.args == ("run",)
