@@ -36,6 +36,9 @@ async def watch_for_ever(
         namespaces=namespaces,
         ready_flag=opened,
         stop_flag=stop,
+        # Only peering needs it, which is off; by itself kopf asks for the user's name, and the
+        # user of a container has none.
+        identity="bullmq-operator",  # type: ignore[arg-type]
     )
 
 
@@ -44,7 +47,7 @@ def _registry(intake: Intake) -> kopf.OperatorRegistry:
     family needs them, since a whole cluster's Pods change all the time."""
     registry = kopf.OperatorRegistry()
     kopf.on.startup(registry=registry)(_configure)
-    kopf.on.login(registry=registry)(_login)
+    kopf.on.login(registry=registry, backoff=5)(_login)  # kopf's default is a minute
 
     @kopf.on.event("bullmq-operator.dev", "v1alpha1", "queueversions", registry=registry)
     async def version_changed(event: kopf.RawEvent, **_: Any) -> None:

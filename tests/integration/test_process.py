@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 from bullmq_operator.settings import describe_settings
 from devcluster.cluster import Cluster
@@ -116,11 +117,13 @@ class Running:
 
 
 @contextmanager
-def operator(cluster: Cluster, namespace: str, name: str, folder: Path) -> Iterator[Running]:
+def operator(
+    cluster: Cluster, namespace: str, name: str, folder: Path, kubeconfig: Path | None = None
+) -> Iterator[Running]:
     """One replica that watches a namespace, with its Lease in it."""
     log = folder / f"{name}.log"
     variables = {
-        "KUBECONFIG": str(cluster.kubeconfig),
+        "KUBECONFIG": str(kubeconfig or cluster.kubeconfig),
         "POD_NAME": name,
         "BULLMQ_OPERATOR_NAMESPACES": namespace,
         "BULLMQ_OPERATOR_LEASE_NAMESPACE": namespace,
@@ -215,3 +218,22 @@ def test_a_holder_that_lost_its_lease_ends_with_1_and_one_line(
         last = one.lines()[-1]
         assert last["level"] == "critical"
         assert str(last["message"]).startswith("the Lease was lost")
+
+
+@pytest.mark.cluster
+def test_when_the_watches_are_refused_it_says_that_and_not_that_the_lease_was_lost(
+    with_crd: Cluster, namespace: str, tmp_path: Path
+) -> None:
+    copy = tmp_path / "kubeconfig"
+    copy.write_bytes(with_crd.kubeconfig.read_bytes())
+    with operator(with_crd, namespace, "one", tmp_path) as one:
+        one.wait_for("at work")
+        with operator(with_crd, namespace, "idle", tmp_path, copy) as idle:
+            idle.wait_for("stands by")
+            config = yaml.safe_load(copy.read_text())
+            config["users"][0]["user"] = {"token": "nonsense"}
+            copy.write_text(yaml.safe_dump(config))  # it is connected; its watches log in later
+            assert one.stop() == 0
+            assert idle.process.wait(PATIENCE) == 1
+            [why] = [line["message"] for line in idle.lines() if line["level"] == "critical"]
+            assert str(why).startswith("the watches ended")

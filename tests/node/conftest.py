@@ -19,17 +19,19 @@ from devcluster.paths import PROJECT_ROOT
 from tests.node.installation import NAMESPACE, Operator
 from tests.node.shop import Shop
 
+TIER = pytest.StashKey[NodeTier]()
 RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
 
 
 @pytest.fixture(scope="session")
-def tier() -> Iterator[NodeTier]:
+def tier(request: pytest.FixtureRequest) -> Iterator[NodeTier]:
     """One node for the whole run."""
     try:
         started = NodeTier.create()
     except UnavailableError as error:
         pytest.skip(f"the node tier can't run on this machine: {error}")
     with started:
+        request.session.stash[TIER] = started
         yield started
 
 
@@ -66,8 +68,8 @@ def client(tier: NodeTier) -> Iterator[redis.Redis]:
 def pytest_runtest_makereport(item: pytest.Item) -> Any:
     """Show what a person would look at first when a test failed."""
     report = yield
-    tier = getattr(item, "funcargs", {}).get("tier")
-    if report.failed and isinstance(tier, NodeTier):
+    tier = item.session.stash.get(TIER, None)  # there even if another fixture could not be made
+    if report.failed and tier is not None:
         report.sections.append(("the node", describe(tier)))
     return report
 

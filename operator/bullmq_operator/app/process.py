@@ -154,24 +154,23 @@ class Process:
         self._core = core
         self._stack.push_async_callback(core.backends.close)
         self._supervisor.start({"Lease": lease.hold()})
-        close_watches, opened = asyncio.Event(), asyncio.Event()
+        close_watches = asyncio.Event()
         watching: asyncio.Task[None] | None = None
         try:
             self._stage = Stage.LISTING
             await self._first_of(self._list_until_done(core), lease.lost.wait())
-            if self._stage is not Stage.WATCHING:
-                return
-            self._start_loops(core)
-            namespaces = self._settings.namespaces
-            watching = asyncio.create_task(
-                watch_for_ever(core.intake, namespaces, opened, close_watches), name="watches"
-            )
-            await self._work(lease, watching, opened)
+            if self._stage is Stage.WATCHING:
+                self._start_loops(core)
+                opened, scopes = asyncio.Event(), self._settings.namespaces
+                watches = watch_for_ever(core.intake, scopes, opened, close_watches)
+                watching = asyncio.create_task(watches, name="watches")
+                await self._work(lease, watching, opened)
+            # Asked before the end, which gives the Lease up; an error on the way is told as it is.
+            if lease.lost.is_set() and not self._stop.is_set():
+                raise FatalError("the Lease was lost: another replica may be at work by now")
         finally:
             self._stage = Stage.STOPPING
             await self._wind_down(watching, close_watches)
-            if lease.lost.is_set() and not self._stop.is_set():
-                raise FatalError("the Lease was lost: another replica may be at work by now")
 
     async def _work(
         self, lease: Lease, watching: asyncio.Task[None], opened: asyncio.Event
