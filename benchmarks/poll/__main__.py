@@ -72,7 +72,7 @@ async def measure(url: str, names: Sequence[str], rounds: int) -> dict[str, list
         assert all(isinstance(reading, QueueReading) for reading in readings.values())
 
     async def operator_reads_with_stamps() -> None:
-        await read_queues(connection, bases, with_stamp=True)
+        await read_queues(connection, bases, frozenset(bases))
 
     async def bullmq_one_by_one() -> None:
         for queue in queues:

@@ -15,6 +15,8 @@ from bullmq_operator.observer.index import ReverseIndex
 Touched = frozenset[FamilyKey]
 NOTHING: Touched = frozenset()
 
+VersionsOn = tuple[tuple[QueueVersion, QueueId], ...]
+
 # A physical queue: where it is (the Backend as named, or a server's identity), prefix, name.
 _Place = tuple[Backend | str, str, str]
 
@@ -31,6 +33,7 @@ class Cache:
         self._may_rest_at_zero: frozenset[WorkloadKey] = frozenset()
         self._suspended: set[str] = set()
         self._identities: dict[Backend, frozenset[str]] = {}
+        self._on: dict[Backend, VersionsOn] = {}
         self._families: ReverseIndex[FamilyKey, VersionKey] = ReverseIndex()
         self._users: ReverseIndex[WorkloadKey, VersionKey] = ReverseIndex()
         self._places: ReverseIndex[_Place, VersionKey] = ReverseIndex()
@@ -51,11 +54,15 @@ class Cache:
         """A family's versions, sorted by key."""
         return tuple(self._versions[key] for key in sorted(self._families.members(family)))
 
-    def queues_on(self, backend: Backend) -> list[tuple[QueueVersion, QueueId]]:
-        """All versions whose queue is behind a backend, each with its queue. The queues are the
-        same objects each time, so that the poll's many look-ups compare by identity."""
-        members = self._backends.members(backend)
-        return [(self._versions[key], self._queues[key]) for key in members]
+    def versions_on(self, backend: Backend) -> VersionsOn:
+        """All versions whose queue is behind a backend, each with its queue. The same tuple until
+        one of them changes, and the same queues always: the poll asks at every beat."""
+        known = self._on.get(backend)
+        if known is None:
+            members = self._backends.members(backend)
+            known = tuple((self._versions[key], self._queues[key]) for key in members)
+            self._on[backend] = known
+        return known
 
     def families(self) -> list[FamilyKey]:
         """All families that have a version."""
@@ -114,6 +121,8 @@ class Cache:
         if old == version or _is_older(old, version):
             return NOTHING
         before = self._affected(old) if old is not None else NOTHING
+        if old is not None:
+            self._on.pop(old.queue.backend, None)
         self._versions[version.key] = version
         self._index(version)
         return before | self._affected(version)
@@ -124,6 +133,7 @@ class Cache:
         if version is None:
             return NOTHING
         affected = self._affected(version)
+        self._on.pop(version.queue.backend, None)
         del self._versions[key], self._queues[key]
         for index in (self._families, self._users, self._places, self._backends, self._namespaces):
             index.put(key, ())
@@ -186,6 +196,7 @@ class Cache:
 
     def _index(self, version: QueueVersion) -> None:
         key = version.key
+        self._on.pop(version.queue.backend, None)
         if self._queues.get(key) != version.queue:
             self._queues[key] = version.queue
         self._families.put(key, (version.family,))

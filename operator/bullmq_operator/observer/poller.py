@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import timedelta
 
 from bullmq_operator.domain.counts import ClientsUnknown, Unknown
@@ -12,10 +13,11 @@ from bullmq_operator.domain.observation import QueueVersion
 from bullmq_operator.domain.status import Phase
 from bullmq_operator.observer.attachments import Attachments
 from bullmq_operator.observer.backends import Backends
-from bullmq_operator.observer.cache import Cache
+from bullmq_operator.observer.cache import Cache, VersionsOn
 from bullmq_operator.observer.ports import Clock
-from bullmq_operator.observer.reader import QueueReader
-from bullmq_operator.observer.readings import Readings, Seen
+from bullmq_operator.observer.reader import Change, QueueReader
+from bullmq_operator.observer.readings import Readings
+from bullmq_operator.observer.roster import Roster
 from bullmq_operator.observer.wakeup import is_watched_closely, wakes
 
 TIDY_EVERY_BEATS = 60
@@ -24,6 +26,17 @@ _LONG = float("inf")
 # What is read together: one Redis as its users name it. The default Redis is one group, whoever
 # uses it, so that ten thousand queues of a thousand namespaces are a hundred calls.
 _Group = Backend | RedisSource
+
+
+@dataclass(frozen=True, slots=True)
+class _Watch:
+    """What a beat needs to know, made once for many beats."""
+
+    made_of: tuple[VersionsOn, ...]
+    roster: Roster
+    versions: dict[QueueId, list[QueueVersion]]
+    """Whom a queue's change concerns."""
+    pending: list[QueueVersion]
 
 
 class Poller:
@@ -51,6 +64,7 @@ class Poller:
         self._wake = wake
         self._woken: dict[FamilyKey, float] = {}
         self._attached: set[VersionKey] = set()
+        self._watches: dict[tuple[Backend, ...], _Watch] = {}
         self.last_beat: float | None = None
         """Monotonic second of the last beat's start: whether the poll is alive."""
 
@@ -74,37 +88,58 @@ class Poller:
 
     async def beat(self, backends: Iterable[Backend]) -> None:
         """Read all queues behind the backends, once."""
-        watched = [pair for backend in backends for pair in self._cache.queues_on(backend)]
-        before = {queue: self._readings.last(queue) for _, queue in watched}
-        stamped = frozenset(queue for version, queue in watched if is_watched_closely(version))
-        after = await self._reader.read(before, stamped=stamped, insist=True)
-        for version, queue in watched:
-            self._compare(version, before[queue], after[queue])
-            if version.status.phase is Phase.PENDING:
-                await self._look_for_workers(version, queue, after[queue])
+        watch = self._watch_of(tuple(backends))
+        for change in await self._reader.refresh(watch.roster, insist=True):
+            for version in watch.versions[change.queue]:
+                self._compare(version, change)
+        for version in watch.pending:
+            await self._look_for_workers(version)
 
-    async def _look_for_workers(self, version: QueueVersion, queue: QueueId, seen: Seen) -> None:
+    def _watch_of(self, backends: tuple[Backend, ...]) -> _Watch:
+        """As it was, unless a version came, went or changed."""
+        versions = tuple(self._cache.versions_on(backend) for backend in backends)
+        watch = self._watches.get(backends)
+        if watch is None or watch.made_of != versions:
+            watch = self._watches[backends] = self._new_watch(versions)
+        return watch
+
+    def _new_watch(self, made_of: tuple[VersionsOn, ...]) -> _Watch:
+        by_queue: dict[QueueId, list[QueueVersion]] = {}
+        for versions in made_of:
+            for version, queue in versions:
+                by_queue.setdefault(queue, []).append(version)
+        stamped = {
+            queue for queue, users in by_queue.items() if any(map(is_watched_closely, users))
+        }
+        pending = [
+            version
+            for users in by_queue.values()
+            for version in users
+            if version.status.phase is Phase.PENDING
+        ]
+        return _Watch(made_of, self._reader.roster(by_queue, stamped), by_queue, pending)
+
+    async def _look_for_workers(self, version: QueueVersion) -> None:
         """A worker that attaches changes no count, and a pending version may wait for just that."""
-        if isinstance(seen.reading, Unknown):
+        reading = self._readings.entry(version.queue).reading
+        if reading is None or isinstance(reading, Unknown):
             return
-        connection = await self._backends.connection(queue)
+        connection = await self._backends.connection(version.queue)
         if isinstance(connection, Unknown):
             return
-        clients = await self._attachments.of(connection, queue)
+        clients = await self._attachments.of(connection, version.queue)
         if not clients or isinstance(clients, ClientsUnknown):
             self._attached.discard(version.key)
         elif version.key not in self._attached:
             self._attached.add(version.key)
             self._wake(version.family)
 
-    def _compare(self, version: QueueVersion, before: Seen | None, after: Seen) -> None:
-        if before is None:
+    def _compare(self, version: QueueVersion, change: Change) -> None:
+        if change.before is None:
             return  # whoever made the version known enqueued its family, which reads afresh
-        if not wakes(before.reading, after.reading, version, since_last_wake=_LONG):
-            return  # nearly all of them
         now, family = self._clock.monotonic(), version.family
         since = now - self._woken.get(family, -_LONG)
-        if wakes(before.reading, after.reading, version, since):
+        if wakes(change.before, change.after, version, since):
             self._woken[family] = now
             self._wake(family)
 
@@ -120,6 +155,8 @@ class Poller:
         queues: set[QueueId] = {version.queue for version in self._cache.versions()}
         self._readings.keep_only(queues)
         await self._backends.keep_only(self._cache.backends())
+        groups = {tuple(backends) for backends in self._groups().values()}
+        self._watches = {of: watch for of, watch in self._watches.items() if of in groups}
         families = set(self._cache.families())
         self._attached &= {version.key for version in self._cache.versions()}
         self._woken = {f: at for f, at in self._woken.items() if f in families}

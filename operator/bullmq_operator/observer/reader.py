@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
 
-from bullmq_operator.domain.counts import Unknown, UnknownReason
+from bullmq_operator.domain.counts import QueueReading, Unknown, UnknownReason
 from bullmq_operator.domain.names import Backend, FamilyKey, QueueId
 from bullmq_operator.observer.backends import Backends
 from bullmq_operator.observer.cache import Cache
 from bullmq_operator.observer.ports import Clock
-from bullmq_operator.observer.readings import Readings, Seen
+from bullmq_operator.observer.readings import Look, Readings, Seen
+from bullmq_operator.observer.roster import Line, Part, Roster
 from bullmq_operator.queues.connection import RedisConnection, ServerInfo
-from bullmq_operator.queues.counts import read_queues
+from bullmq_operator.queues.counts import Row, ask, parsed
 from bullmq_operator.queues.errors import QueueReadError
 
 _AWAY = frozenset({UnknownReason.UNREACHABLE, UnknownReason.LOADING})
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A queue that is not as it was at the reading before; None: there was none."""
+
+    queue: QueueId
+    before: QueueReading | Unknown | None
+    after: QueueReading | Unknown
 
 
 class QueueReader:
@@ -41,86 +52,72 @@ class QueueReader:
         self._spare_for_s = spare_for_s
         self._away: dict[RedisConnection, tuple[Unknown, float]] = {}
 
-    async def read(
-        self, queues: Collection[QueueId], *, stamped: frozenset[QueueId], insist: bool = False
-    ) -> dict[QueueId, Seen]:
-        """Read them now; `stamped` ones with their stamp. `insist`: also where Redis was away."""
-        connections = {
-            backend: await self._backends.behind(backend)
-            for backend in {queue.backend for queue in queues}
-        }
-        by_connection: dict[RedisConnection, list[QueueId]] = {}
-        seen: dict[QueueId, Seen] = {}
-        for queue in queues:
-            target = self._backends.refusal(queue) or connections[queue.backend]
-            if isinstance(target, Unknown):
-                at = self._clock.monotonic()
-                seen[queue] = self._readings.unknown(queue, target, at=at)
-            else:
-                by_connection.setdefault(target, []).append(queue)
-        batches = [
-            self._read_batch(connection, batch, stamped, insist)
-            for connection, batch in by_connection.items()
-        ]
-        for result in await asyncio.gather(*batches):
-            seen.update(result)
-        return seen
+    def roster(self, queues: Iterable[QueueId], stamped: Collection[QueueId]) -> Roster:
+        """What `refresh` reads; `stamped` queues with their stamp."""
+        lines = (Line(queue, self._readings.entry(queue), queue in stamped) for queue in queues)
+        return Roster(lines, self._backends.refusal)
 
-    async def _read_batch(
-        self,
-        connection: RedisConnection,
-        queues: list[QueueId],
-        stamped: frozenset[QueueId],
-        insist: bool,
+    async def read(
+        self, queues: Collection[QueueId], *, stamped: Collection[QueueId], insist: bool = False
     ) -> dict[QueueId, Seen]:
+        """Read some queues now. `insist`: also where Redis was just found away."""
+        roster = self.roster(queues, stamped)
+        await self.refresh(roster, insist=insist)
+        seen = ((line.queue, line.entry.seen()) for line in roster.lines)
+        return {queue: one for queue, one in seen if one is not None}
+
+    async def refresh(self, roster: Roster, *, insist: bool = False) -> list[Change]:
+        """Read the roster's queues now; returns those that are not as they were."""
+        targets = {where: await self._backends.behind(where) for where in roster.backends}
+        changes = self._unknown(roster.refused) + self._unknown(roster.unreachable(targets))
+        parts = (self._refresh_part(part, insist) for part in roster.parts(targets))
+        for found in await asyncio.gather(*parts):
+            changes += found
+        return changes
+
+    async def _refresh_part(self, part: Part, insist: bool) -> list[Change]:
+        connection = part.connection
         away = None if insist else self._is_away(connection)
         if away is not None:
-            return self._all_unknown(queues, away)
-        bases = sorted({queue.base for queue in queues})
-        with_stamp = frozenset(queue.base for queue in queues if queue in stamped)
+            return self._all_unknown(part, away)
         asked_at = self._clock.monotonic()
         try:
-            read = await read_queues(connection, bases, with_stamp)
+            answers = await ask(connection, part.calls)
             # After the counts: a fail-over in between counts as one, rather than being missed.
             server = await connection.server()
         except QueueReadError as failure:
-            return self._failed(connection, queues, failure)
+            return self._failed(part, failure)
         at = self._clock.monotonic()
         self._away.pop(connection, None)
         replica = _replica(connection, server)
         if replica is not None:
-            return self._all_unknown(queues, replica)
-        self._recognise({queue.backend for queue in queues}, connection, server)
+            return self._all_unknown(part, replica)
+        self._recognise(part.backends, connection, server)
         history = f"{connection.address} {server.run_id} {server.replication_id}"
-        seen: dict[QueueId, Seen] = {}
-        for queue in queues:
-            reading = read[queue.base]
-            if isinstance(reading, Unknown):
-                seen[queue] = self._readings.unknown(queue, reading, at=at)
-                continue
-            seen[queue] = self._readings.known(
-                queue,
-                reading,
-                redis=connection.address,
-                server=history,
-                asked_at=asked_at,
-                at=at,
-            )
-        return seen
+        changes: list[Change] = []
+        for group, answer in zip(part.groups, answers, strict=True):
+            look = Look(connection.address, history, asked_at, at, answer.redis_time)
+            for line, row in zip(group, answer.rows, strict=True):
+                if not line.entry.repeats(row, look):
+                    changes.append(_taken(line, row, look))
+        return changes
 
-    def _failed(
-        self, connection: RedisConnection, queues: list[QueueId], failure: QueueReadError
-    ) -> dict[QueueId, Seen]:
-        unknown = Unknown(failure.reason, failure.message)
+    def _failed(self, part: Part, failure: QueueReadError) -> list[Change]:
         if failure.reason in _AWAY:
-            self._away[connection] = unknown, self._clock.monotonic()
-        for backend in {queue.backend for queue in queues}:
+            self._away[part.connection] = failure.unknown, self._clock.monotonic()
+        for backend in part.backends:
             self._backends.suspect(backend)
-        return self._all_unknown(queues, unknown)
+        return self._all_unknown(part, failure.unknown)
 
-    def _all_unknown(self, queues: list[QueueId], unknown: Unknown) -> dict[QueueId, Seen]:
-        at = self._clock.monotonic()
-        return {queue: self._readings.unknown(queue, unknown, at=at) for queue in queues}
+    def _all_unknown(self, part: Part, unknown: Unknown) -> list[Change]:
+        return self._unknown([(line, unknown) for line in part.lines])
+
+    def _unknown(self, lines: Iterable[tuple[Line, Unknown]]) -> list[Change]:
+        at, changes = self._clock.monotonic(), []
+        for line, unknown in lines:
+            changes.append(Change(line.queue, line.entry.reading, unknown))
+            line.entry.unknown(unknown, at)
+        return changes
 
     def _is_away(self, connection: RedisConnection) -> Unknown | None:
         away = self._away.get(connection)
@@ -129,13 +126,24 @@ class QueueReader:
         return away[0]
 
     def _recognise(
-        self, backends: set[Backend], connection: RedisConnection, server: ServerInfo
+        self, backends: Collection[Backend], connection: RedisConnection, server: ServerInfo
     ) -> None:
         """Two names of one server are one place: that is how `Conflict` is found."""
         identities = frozenset({connection.address, f"run {server.run_id}/{connection.database}"})
         for backend in backends:
             for family in self._cache.set_identities(backend, identities):
                 self._wake(family)
+
+
+def _taken(line: Line, row: Row, look: Look) -> Change:
+    """Keep a row that is news."""
+    before = line.entry.reading
+    reading = parsed(look.redis, line.queue.base, row, look.redis_time)
+    if isinstance(reading, Unknown):
+        line.entry.unknown(reading, look.at)
+    else:
+        line.entry.known(reading, look, row)
+    return Change(line.queue, before, line.entry.reading or reading)
 
 
 def _replica(connection: RedisConnection, server: ServerInfo) -> Unknown | None:

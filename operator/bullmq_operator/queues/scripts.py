@@ -60,7 +60,9 @@ async def run(
         return await evaluate(connection, script, (len(keys), *keys, base, *arguments))
 
 
-async def evaluate(connection: RedisConnection, script: Script, words: Sequence[str | int]) -> Any:
+async def evaluate(
+    connection: RedisConnection, script: Script, words: Sequence[str | bytes | int]
+) -> Any:
     """`words`: the number of keys, the keys, the arguments. Raises the library's errors."""
     try:
         return await connection.client.evalsha(script.digest, *words)

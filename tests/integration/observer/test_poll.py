@@ -70,6 +70,41 @@ async def test_more_of_the_same_does_not_wake_a_current_version_again(
         assert eyes.woken == []
 
 
+async def test_a_queue_in_which_nothing_happens_is_read_afresh_at_each_beat(
+    eyes: Eyes, redis_url: str
+) -> None:
+    version = a_version(redis_url)
+    add(redis_url)
+    async with polling(eyes, version):
+        first = eyes.readings.last(version.queue)
+        await eyes.a_few_beats()
+        later = eyes.readings.last(version.queue)
+    assert first is not None
+    assert later is not None
+    assert isinstance(first.reading, QueueReading)
+    assert isinstance(later.reading, QueueReading)
+    assert replace(later.reading, redis_time=None) == replace(first.reading, redis_time=None)
+    assert later.at > first.at
+    assert later.idle_for is not None
+    assert first.idle_for is not None
+    assert later.idle_for > first.idle_for
+
+
+async def test_the_beat_goes_by_what_a_version_is_now(eyes: Eyes, redis_url: str) -> None:
+    """Current, it would not be woken again within the minute."""
+    current = replace(a_version(redis_url), status=Status(phase=Phase.CURRENT))
+    async with polling(eyes, current):
+        await asyncio.to_thread(add, redis_url)
+        await eyes.woken.until(current.family)
+        eyes.woken.clear()
+        draining = replace(
+            current, status=Status(phase=Phase.DRAINING), resource_version="2", generation=2
+        )
+        eyes.cache.upsert_version(draining)
+        await asyncio.to_thread(add, redis_url)
+        await eyes.woken.until(current.family)
+
+
 async def test_a_redis_that_goes_and_comes_back_wakes_twice_and_holds_up_no_other(
     eyes: Eyes, redis_server: RedisServer
 ) -> None:

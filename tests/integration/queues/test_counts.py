@@ -55,7 +55,7 @@ async def test_counting_writes_nothing(connection: RedisConnection, shop: Shop) 
     fill_every_state(shop)
     shop.raw.lpush(f"{shop.base}wait", "0:0")
     before = (shop.snapshot(), shop.raw.info("persistence")["rdb_changes_since_last_save"])
-    await read_queues(connection, [shop.base, "bull:none:"], with_stamp=True)
+    await read_queues(connection, [shop.base, "bull:none:"], [shop.base])
     after = (shop.snapshot(), shop.raw.info("persistence")["rdb_changes_since_last_save"])
     assert after == before
 

@@ -232,6 +232,8 @@ def test_after_any_history_the_indexes_say_what_a_search_through_all_versions_sa
     cache = Cache()
     model: dict[VersionKey, QueueVersion] = {}
     for step in steps:
+        for backend in cache.backends():
+            cache.versions_on(backend)  # the answer is kept, and must not outlive the next step
         match step:
             case QueueVersion():
                 cache.upsert_version(step)
@@ -251,6 +253,9 @@ def test_after_any_history_the_indexes_say_what_a_search_through_all_versions_sa
             assert version.key in cache.claimants(model[other])
     assert set(cache.families()) == {v.family for v in everyone}
     assert set(cache.backends()) == {v.queue.backend for v in everyone}
+    for backend in cache.backends():
+        there = {v.key: (v, v.queue) for v in everyone if v.queue.backend == backend}
+        assert {v.key: (v, queue) for v, queue in cache.versions_on(backend)} == there
     assert cache.is_used(WORKER) == any(
         version.workload(ref) == WORKER for version in everyone for ref in version.spec.workers
     )
