@@ -59,12 +59,7 @@ JOBS ?= 2
 .PHONY: test
 test: $(VENV)/.installed ## all tests that need neither root nor a cluster of yours
 	@$(BIN)/python -m devcluster build
-	@$(BIN)/python -m pytest -m "not node" --ignore=tests/node --ignore=tests/e2e -n $(JOBS) --dist=worksteal $(TESTS)
-
-.PHONY: test-e2e
-test-e2e: $(VENV)/.installed ## the stories a user would tell, with the operator from the shipped manifests
-	@$(BIN)/python -m devcluster build
-	@$(BIN)/python -m pytest tests/e2e
+	@$(BIN)/python -m pytest -m "not node" --ignore=tests/node -n $(JOBS) --dist=worksteal $(TESTS)
 
 .PHONY: check
 check: $(VENV)/.installed ## linters, types, layers, and that what is generated is current
