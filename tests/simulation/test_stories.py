@@ -33,7 +33,7 @@ def old(world: World) -> VersionKey:
     """v1 serves, and has done ten jobs."""
     key = world.deploy("1", drain=Drain(timeout=6 * HOUR))
     world.queues[key].add(world.now, 10)
-    world.queues[key].settings = (("concurrency", "1"),)
+    world.queues[key].configure(concurrency="1")
     world.until(lambda: world.status(key).phase is Phase.CURRENT, within=HOUR)
     return key
 

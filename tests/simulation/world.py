@@ -7,14 +7,13 @@ they run, a deleting call looks at its guard, Pods end some seconds after their 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from bullmq_operator.domain.counts import QueueCounts, QueueReading, RetirementOutcome, Unknown
+from bullmq_operator.domain.counts import QueueReading, RetirementOutcome, Unknown
 from bullmq_operator.domain.names import VersionKey, WorkloadKey
 from bullmq_operator.domain.observation import (
     Observation,
-    Pods,
     QueueVersion,
     VersionView,
     WorkloadView,
@@ -30,99 +29,26 @@ from bullmq_operator.domain.plan import (
 )
 from bullmq_operator.domain.spec import WorkloadRef
 from bullmq_operator.domain.status import Status
+from bullmq_operator.observer.contests import Contests
 from bullmq_operator.planner import plan
+from tests.simulation.model import Fleet, Queue
 from tests.support.builders import (
     ATTACHED,
     AWAY,
     NOW,
     REDIS,
     a_version,
-    a_workload_view,
+    a_workload,
     an_inventory,
     an_observation,
 )
 
-POD_GRACE = timedelta(seconds=20)
 NOT_LATER = timedelta(minutes=10)
 """The resync: a family is looked at this often, whatever happens."""
 
 
-@dataclass
-class Queue:
-    """One queue in Redis."""
-
-    waiting: int = 0
-    delayed: list[datetime] = field(default_factory=list)
-    completed: int = 0
-    jobs_added: int | None = None
-    has_keys: bool = False
-    active_at: datetime | None = None
-    paused: bool = False
-    settings: tuple[tuple[str, str], ...] = ()
-    done: int = 0
-    """Jobs ever processed."""
-
-    def add(self, now: datetime, count: int = 1, due: datetime | None = None) -> None:
-        """What BullMQ's add leaves behind."""
-        self.jobs_added = (self.jobs_added or 0) + count
-        self.has_keys, self.active_at = True, now
-        if due is None:
-            self.waiting += count
-        else:
-            self.delayed += [due] * count
-
-    def work(self, now: datetime) -> None:
-        """Workers promote what is due and finish what waits."""
-        ready = [due for due in self.delayed if due <= now]
-        self.delayed = [due for due in self.delayed if due > now]
-        taken = 0 if self.paused else self.waiting + len(ready)
-        self.waiting += len(ready) - taken
-        if taken:
-            self.completed, self.done, self.active_at = (
-                self.completed + taken,
-                self.done + taken,
-                now,
-            )
-
-    @property
-    def stamp(self) -> str | None:
-        """The last activity, as the events stream has it."""
-        return None if self.active_at is None else f"{int(self.active_at.timestamp() * 1000)}-0"
-
-    def reading(self, now: datetime) -> QueueReading:
-        """One atomic look."""
-        counts = QueueCounts(
-            waiting=self.waiting, delayed=len(self.delayed), completed=self.completed
-        )
-        return QueueReading(
-            counts, self.paused, self.jobs_added, self.has_keys, self.stamp, redis_time=now
-        )
-
-    def close(self) -> None:
-        """All its keys are gone."""
-        self.completed, self.jobs_added, self.has_keys = 0, None, False
-        self.active_at, self.settings = None, ()
-
-
-@dataclass
-class Fleet:
-    """One workload and its Pods."""
-
-    replicas: int = 3
-    since: datetime = NOW - timedelta(days=1)
-    ends_at: datetime | None = None
-
-    def scale(self, replicas: int, now: datetime) -> None:
-        """Pods start at once and end after their grace."""
-        self.ends_at = now + POD_GRACE if replicas == 0 and self.replicas else None
-        self.replicas, self.since = replicas, now
-
-    def pods(self, now: datetime) -> Pods:
-        """Those that match its selector."""
-        if self.replicas:
-            return Pods(self.replicas, ready=self.replicas, ready_since=self.since)
-        ending = 1 if self.ends_at is not None and now < self.ends_at else 0
-        return Pods(ending, terminating=ending)
+class KilledError(Exception):
+    """The process ends here."""
 
 
 class World:
@@ -137,9 +63,18 @@ class World:
         self.done: list[tuple[datetime, Action]] = []
         self.said: list[tuple[str, str]] = []
         """(object, reason) of every Event."""
-        self._outcomes: dict[VersionKey, RetirementOutcome] = {}
+        self.effects = 0
+        """Statuses written and actions taken so far."""
+        self.dies_before: int | None = None
+        """The effect that the process does not live to see; another one starts then."""
         self._looked_again_at = NOW
         self._polled: dict[VersionKey, QueueReading] = {}
+        self._start_process()
+
+    def _start_process(self) -> None:
+        """All that a process knows beside the objects and Redis."""
+        self._outcomes: dict[VersionKey, RetirementOutcome] = {}
+        self._contests = Contests()
 
     def deploy(self, version: str, **spec: object) -> VersionKey:
         """Apply a QueueVersion and the workloads it names."""
@@ -151,7 +86,8 @@ class World:
         self.versions[applied.key] = applied
         self.queues.setdefault(applied.key, Queue())
         for ref in applied.spec.workers:
-            self.fleets.setdefault(applied.workload(ref), Fleet(since=self.now))
+            fleet = Fleet(since=self.now, ordered=ref.kind == "StatefulSet")
+            self.fleets.setdefault(applied.workload(ref), fleet)
         self.reconcile()
         return applied.key
 
@@ -195,15 +131,16 @@ class World:
         return {key.name: str(v.status.phase) for key, v in self.versions.items()}
 
     def reconcile(self) -> None:
-        """Passes until one has nothing to do."""
+        """Passes until one has nothing to do; the process may die in one of them."""
         for _ in range(20):
             result = plan(self.observe())
             if result.inventories:
                 result = plan(self.observe(frozenset(result.inventories)))
-            self._outcomes.clear()
-            news = self._write(result)
-            for action in result.actions:
-                self._act(action)
+            try:
+                news = self._carry_out(result)
+            except KilledError:
+                self._start_process()
+                continue
             if not news and not result.actions:
                 break
         else:
@@ -211,6 +148,19 @@ class World:
         due = result.look_again_at
         resync = self.now + NOT_LATER
         self._looked_again_at = resync if due is None else min(due, resync)
+
+    def _carry_out(self, result: Plan) -> bool:
+        news = self._write(result)
+        self._outcomes.clear()
+        for action in result.actions:
+            self._live_on()
+            self._act(action)
+        return news
+
+    def _live_on(self) -> None:
+        self.effects += 1
+        if self.effects == self.dies_before:
+            raise KilledError
 
     def observe(self, inventoried: frozenset[VersionKey] = frozenset()) -> Observation:
         """The family as it is now."""
@@ -221,7 +171,7 @@ class World:
         queue = self.queues[version.key]
         reading: QueueReading | Unknown = AWAY if self.redis_is_away else queue.reading(self.now)
         workloads = tuple(self._workload(version, ref) for ref in version.spec.workers)
-        runs = any(w.workload is not None and w.workload.replicas for w in workloads)
+        runs = self._runs(version)
         idle = self.now - (queue.active_at or NOW)
         return VersionView(
             version,
@@ -233,20 +183,36 @@ class World:
             inventory=an_inventory(stamp=queue.stamp, settings=queue.settings)
             if inventoried
             else None,
+            settings=None if self.redis_is_away else queue.settings,
             outcome=self._outcomes.get(version.key),
+            scale_contested_by=next(filter(None, map(self._contested_by, workloads)), None),
         )
 
     def _workload(self, version: QueueVersion, ref: WorkloadRef) -> WorkloadView:
         fleet = self.fleets[version.workload(ref)]
-        return a_workload_view(ref, fleet.replicas, pods=fleet.pods(self.now))
+        workload = a_workload(ref, fleet.replicas, replicas_manager=fleet.manager)
+        return WorkloadView(ref, workload, pods=fleet.pods(self.now))
+
+    def _runs(self, version: QueueVersion) -> bool:
+        """Workers that no version lists run somewhere else, and always."""
+        fleets = [self.fleets[version.workload(ref)] for ref in version.spec.workers]
+        return not fleets or any(fleet.replicas for fleet in fleets)
+
+    def _contested_by(self, view: WorkloadView) -> str | None:
+        at = (self.now - NOW).total_seconds()
+        assert view.workload is not None
+        self._contests.seen(view.workload, at)
+        return self._contests.contested_by(view.workload.key, at)
 
     def _write(self, result: Plan) -> bool:
         news = bool(result.events)
-        self.said += [(e.version.name, e.reason) for e in result.events]
         for key, status in result.statuses:
             version = self.versions[key]
-            news = news or version.status != status
-            self.versions[key] = replace(version, status=status)
+            if version.status != status:
+                self._live_on()
+                news = True
+                self.versions[key] = replace(version, status=status)
+        self.said += [(e.version.name, e.reason) for e in result.events]
         return news
 
     def _act(self, action: Action) -> None:
@@ -255,10 +221,12 @@ class World:
         match action:
             case ScaleToZero():
                 self.fleets[action.workload.key].scale(0, self.now)
+                self._contests.scaled_to_zero(action.workload.key)
             case RestoreReplicas():
                 self.fleets[action.workload.key].scale(action.replicas, self.now)
+                self._contests.restored(action.workload.key)
             case RestoreSettings():
-                queue.settings = queue.settings or action.settings
+                queue.give_back(action.settings)
             case SweepRecreated():
                 if queue.jobs_added is None:
                     queue.has_keys = False
@@ -275,9 +243,15 @@ class World:
         return RetirementOutcome(obliterated_jobs=jobs, closed=True)
 
     def _work(self) -> bool:
-        """Let the workers work; whether the poll sees a change since the last time."""
+        """Let others do their work; whether a watch or the poll sees a change since then."""
+        contested = False
+        for fleet in self.fleets.values():
+            if fleet.fixed_by is not None and fleet.replicas != fleet.fixed_by[1]:
+                manager, replicas = fleet.fixed_by
+                fleet.scale(replicas, self.now, manager)
+                contested = True
         for key, version in self.versions.items():
-            if any(self.fleets[version.workload(ref)].replicas for ref in version.spec.workers):
+            if self._runs(version):
                 self.queues[key].work(self.now)
         before, self._polled = self._polled, {k: q.reading(NOW) for k, q in self.queues.items()}
-        return before != self._polled
+        return contested or before != self._polled

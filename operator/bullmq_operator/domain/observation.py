@@ -118,6 +118,9 @@ class VersionView:
     """For how long nothing happened in the queue, by the stamp and Redis's clock, else by our own
     watch over unchanged counters. None: not known yet."""
     workloads: tuple[WorkloadView, ...] = ()
+    settings: tuple[tuple[str, str], ...] | None = None
+    """The queue's own settings (fields of BullMQ's `meta`), sorted. Looked at only while some are
+    to be given back, or where keys without jobs are there after a deletion; None: not read."""
     inventory: Inventory | Unknown | None = None
     """None: not taken; the planner asks for it by `Plan.inventories`."""
     outcome: RetirementOutcome | None = None

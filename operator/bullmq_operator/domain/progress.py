@@ -45,6 +45,8 @@ class Progress:
     """Suspended or misconfigured: observe and report, change nothing."""
     keeps_workers: bool = True
     """False: its workers may go to zero as far as this version is concerned."""
+    settings_due: tuple[str, ...] = ()
+    """Names of the queue's settings that must be back before its workers."""
     leaves_workers: bool = False
     """Its workers neither come nor go: not judged, or left alone by policy."""
     workers_gone: bool = False

@@ -38,7 +38,7 @@ from bullmq_operator.observer.suspension import Suspension
 from bullmq_operator.observer.wakeup import is_watched_closely
 from bullmq_operator.queues.detail import read_detail
 from bullmq_operator.queues.errors import QueueReadError
-from bullmq_operator.queues.inventory import take_inventory
+from bullmq_operator.queues.inventory import read_settings, take_inventory
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +103,7 @@ class Assembler:
             clients=await self._clients(version, seen.reading),
             idle_for=seen.idle_for,
             workloads=await self._workloads(version),
+            settings=await self._settings(version, seen.reading),
             outcome=self._from.outcomes.last(version.key),
             rivals=self._from.cache.claimants(version),
             came_first=self._from.cache.came_first(version),
@@ -112,8 +113,9 @@ class Assembler:
     async def _detail(
         self, version: QueueVersion, reading: QueueReading | Unknown
     ) -> QueueDetail | None:
-        """For messages alone, so a failure is no more than a message without them."""
-        if isinstance(reading, Unknown) or not is_watched_closely(version):
+        """For what is said alone, so a failure is no more than a message without them. Also of a
+        version that serves: it may be superseded in this very pass."""
+        if isinstance(reading, Unknown):
             return None
         counts = reading.counts
         if not (counts.delayed or counts.schedulers or counts.waiting_children):
@@ -133,6 +135,19 @@ class Assembler:
         if isinstance(connection, Unknown):
             return ClientsUnknown(connection.message)
         return await self._from.attachments.of(connection, version.queue)
+
+    async def _settings(
+        self, version: QueueVersion, reading: QueueReading | Unknown
+    ) -> tuple[tuple[str, str], ...] | None:
+        if isinstance(reading, Unknown) or not _settings_matter(version, reading):
+            return None
+        connection = await self._from.backends.connection(version.queue)
+        if isinstance(connection, Unknown):
+            return None
+        try:
+            return await read_settings(connection, version.queue.base)
+        except QueueReadError:
+            return None
 
     async def _inventory(self, version: QueueVersion) -> Inventory | Unknown:
         connection = await self._from.backends.connection(version.queue)
@@ -178,6 +193,13 @@ class Assembler:
             if contested_by is not None:
                 return contested_by
         return None
+
+
+def _settings_matter(version: QueueVersion, reading: QueueReading) -> bool:
+    """Some are to be given back, or somebody may have set some on a queue that was deleted."""
+    retirement = version.status.retirement
+    left = retirement.started_at is not None and reading.has_keys and reading.jobs_added is None
+    return left or bool(retirement.queue_settings)
 
 
 def _read_again(

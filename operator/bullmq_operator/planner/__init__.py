@@ -6,9 +6,10 @@ The stages, in their order; each takes what the one before it made:
 2. `recognition`: whether the queue was ever really there, and whether it vanished;
 3. `rollback`: a version that serves again forgets its drain;
 4. `draining`: proven empty, or every blocker by name (`blockers`);
-5. `workers`: workloads down to zero and back, one decision for all that share one;
-6. `retirement`: delay, inventory, guarded deletion, watch;
-7. `conditions` and `transitions`: what is said about it.
+5. `settings`: a queue that is used again has its own back first;
+6. `workers`: workloads down to zero and back, one decision for all that share one;
+7. `retirement`: delay, inventory, guarded deletion, watch;
+8. `conditions` and `transitions`: what is said about it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from bullmq_operator.planner.recognition import recognise
 from bullmq_operator.planner.retirement import retire
 from bullmq_operator.planner.roles import assign
 from bullmq_operator.planner.rollback import forget_drain
+from bullmq_operator.planner.settings import give_back
 from bullmq_operator.planner.transitions import events
 from bullmq_operator.planner.workers import settle
 
@@ -33,7 +35,8 @@ def plan(observation: Observation) -> Plan:
     """Decide for one family. The same observation gives the same plan."""
     now = observation.now
     family = tuple(
-        drain(forget_drain(recognise(progress, now)), now) for progress in assign(observation)
+        give_back(drain(forget_drain(recognise(progress, now)), now))
+        for progress in assign(observation)
     )
     family = tuple(_frozen(retire(progress, now)) for progress in settle(family, now))
     statuses = [(p, describe(p, now)) for p in family]

@@ -152,6 +152,10 @@ def _scaled_down(progress: Progress, phase: Phase) -> Row:
         if progress.status.workers_gone_at is not None:
             return kind, TRUE, "NoPods", "no Pod of its workloads was left when last looked at"
         return kind, FALSE, "LeftAlone", "its workers are left as they are for now"
+    if progress.settings_due:
+        names = ", ".join(progress.settings_due)
+        message = f"its workers come back once the queue's own settings ({names}) are back"
+        return kind, FALSE, "SettingsFirst", message
     if progress.keeps_workers:
         return kind, FALSE, "WorkersNeeded", "its workers are needed, or not ours to stop yet"
     if progress.workers_gone:

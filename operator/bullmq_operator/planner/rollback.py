@@ -12,8 +12,8 @@ from bullmq_operator.domain.status import RetirementStatus
 
 
 def forget_drain(progress: Progress) -> Progress:
-    """Rolling back means: stop deleting. The queue's settings stay on record until its workers are
-    back, since an obliterated queue has lost them."""
+    """Rolling back means: stop deleting. The queue's settings stay on record until they are seen to
+    be back (`settings`), since an obliterated queue has lost them."""
     if progress.role is Role.DRAIN:
         return progress
     keeps = progress.role is not Role.STOPPED

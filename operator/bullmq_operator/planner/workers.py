@@ -10,16 +10,10 @@ from bullmq_operator.domain.blockers import Held
 from bullmq_operator.domain.counts import ClientsUnknown
 from bullmq_operator.domain.names import VersionKey, WorkloadKey
 from bullmq_operator.domain.observation import WorkloadView
-from bullmq_operator.domain.plan import (
-    Action,
-    Event,
-    RestoreReplicas,
-    RestoreSettings,
-    ScaleToZero,
-)
+from bullmq_operator.domain.plan import Action, Event, RestoreReplicas, ScaleToZero
 from bullmq_operator.domain.progress import Progress, Role
 from bullmq_operator.domain.reasons import EventReason, HeldReason
-from bullmq_operator.domain.status import Phase, WorkerStatus
+from bullmq_operator.domain.status import WorkerStatus
 from bullmq_operator.domain.wording import counted
 
 LOOK_AT_PODS = timedelta(seconds=1)
@@ -44,25 +38,35 @@ class _Step:
 
 def settle(family: Sequence[Progress], now: datetime) -> tuple[Progress, ...]:
     """Decide every workload of the family. A workload is scaled down only once every version that
-    names it has let go of it."""
+    names it has let go of it, and comes back only to queues that have their settings."""
     keepers: dict[WorkloadKey, list[VersionKey]] = {}
+    withheld: set[WorkloadKey] = set()
     for progress in family:
+        version = progress.view.version
+        named = [version.workload(view.ref) for view in progress.view.workloads]
         if progress.keeps_workers or progress.frozen:  # an unjudged one keeps what it had
-            version = progress.view.version
-            for view in progress.view.workloads:
-                keepers.setdefault(version.workload(view.ref), []).append(version.key)
-    return tuple(_settle(progress, keepers, now) for progress in family)
+            for key in named:
+                keepers.setdefault(key, []).append(version.key)
+        if progress.settings_due:
+            withheld.update(named)
+    return tuple(_settle(progress, keepers, withheld, now) for progress in family)
 
 
 def _settle(
-    progress: Progress, keepers: dict[WorkloadKey, list[VersionKey]], now: datetime
+    progress: Progress,
+    keepers: dict[WorkloadKey, list[VersionKey]],
+    withheld: set[WorkloadKey],
+    now: datetime,
 ) -> Progress:
     version = progress.view.version
     steps = []
     for view in progress.view.workloads:
-        others = keepers.get(version.workload(view.ref), [])
-        needed = sorted({*view.needed_by, *others} - {version.key})
-        steps.append(_step(progress, view, needed))
+        key = version.workload(view.ref)
+        needed = sorted({*view.needed_by, *keepers.get(key, [])} - {version.key})
+        step = _step(progress, view, needed)
+        if key in withheld and isinstance(step.action, RestoreReplicas):
+            step = replace(step, action=None)
+        steps.append(step)
     status = replace(
         progress.status,
         workers=tuple(sorted((s.status for s in steps), key=lambda w: w.ref)),
@@ -72,8 +76,6 @@ def _settle(
     if progress.frozen:
         return progress
     actions = tuple(s.action for s in steps if s.action is not None)
-    if any(isinstance(a, RestoreReplicas) for a in actions) or _was_retiring(progress):
-        actions = (*_settings(progress), *actions)
     progress = replace(
         progress,
         actions=(*progress.actions, *actions),
@@ -101,22 +103,6 @@ def _gone(progress: Progress, steps: list[_Step], now: datetime) -> Progress:
         why=waiting or progress.why,
         look_again=look,
     )
-
-
-def _was_retiring(progress: Progress) -> bool:
-    return progress.keeps_workers and progress.view.version.status.phase in (
-        Phase.RETIRING,
-        Phase.RETIRED,
-    )
-
-
-def _settings(progress: Progress) -> tuple[Action, ...]:
-    """The queue's own settings go back before its workers: "one job at a time" must hold for the
-    first job already."""
-    version, settings = progress.view.version, progress.status.retirement.queue_settings
-    if not settings:
-        return ()
-    return (RestoreSettings(version.key, version.queue, settings),)
 
 
 def _step(progress: Progress, view: WorkloadView, needed: list[VersionKey]) -> _Step:

@@ -69,7 +69,7 @@ async def take_inventory(connection: RedisConnection, queue: QueueId) -> Invento
         unknown_keys=tuple(sorted(found.unknown)),
         foreign_queues=tuple(sorted(name.rstrip(":") for name in foreign)),
         residue=tuple(sorted(found.residue)),
-        settings=await _settings(connection, base),
+        settings=await read_settings(connection, base),
     )
 
 
@@ -216,8 +216,9 @@ async def _listed(connection: RedisConnection, base: str, counts: QueueCounts) -
     return frozenset(ids)
 
 
-async def _settings(connection: RedisConnection, base: str) -> tuple[tuple[str, str], ...]:
-    """What an obliterate forgets and a reopened queue needs: global concurrency, rate limit."""
+async def read_settings(connection: RedisConnection, base: str) -> tuple[tuple[str, str], ...]:
+    """What an obliterate forgets and a reopened queue needs: global concurrency, rate limit.
+    Raises QueueReadError."""
     with translated(connection.address):
         meta: dict[str, str] = await connection.client.hgetall(f"{base}meta")
     return tuple(

@@ -244,13 +244,15 @@ def test_a_reopened_queue_has_its_settings_before_its_workers() -> None:
     version = a_drained(status={"retired_at": LONG_AGO, "retirement": retirement})
     reading: QueueReading = a_reading(waiting=1, jobs_added=1)
 
-    result = plan(an_observation(a_view(version, replicas=0, reading=reading)))
+    view = a_view(version, replicas=0, reading=reading)
 
-    assert result.actions == (
-        RestoreSettings(version.key, version.queue, (("concurrency", "1"),)),
-        RestoreReplicas(version.key, a_workload(REF, 0), 3),
-    )
+    result = plan(an_observation(view))
+
+    assert result.actions == (RestoreSettings(version.key, version.queue, (("concurrency", "1"),)),)
     assert [e.reason for e in result.events] == [EventReason.REOPENED]
+    (seen,) = written_back(an_observation(view), result).versions
+    back = an_observation(replace(seen, settings=(("concurrency", "1"),)))
+    assert plan(back).actions == (RestoreReplicas(version.key, a_workload(REF, 0), 3),)
 
 
 def test_workers_of_a_stopped_version_go_even_while_redis_is_away() -> None:
