@@ -1,4 +1,5 @@
-// Queue operations by script: reads one JSON object from stdin, prints {"results": [...]} or {"error", "step", "results"}.
+// Queue operations by script: for each line on stdin, a JSON object, prints one: {"results": [...]} or {"error", "step", "results"}.
+// Every script has handles and connections of its own. Ends with its stdin.
 //   {"url": …, "queue": …, "prefix": …, "steps": [[method, ...args], ...]}
 // A step's method is one of BullMQ's Queue (add, addBulk, pause, upsertJobScheduler, getJobCounts, obliterate, …), or
 //   addFlow flow            FlowProducer.add
@@ -6,6 +7,7 @@
 //   process n options       a worker finishes n jobs now ({fail: true}: fails them, {leaveActive: true}: takes and abandons them;
 //                           {worker: {...}}: more options of the worker, such as metrics)
 'use strict';
+const readline = require('node:readline');
 const { bullmq, options } = require('./connection');
 const { Queue, FlowProducer, Worker } = bullmq();
 
@@ -18,17 +20,20 @@ function plain(value) {
 
 async function processJobs(script, base, count, { fail = false, leaveActive = false, token = 'script', worker: more = {} } = {}) {
   const worker = new Worker(script.queue, null, { ...base, lockDuration: 60000, skipStalledCheck: true, skipLockRenewal: true, ...more });
-  await worker.waitUntilReady();
   const taken = [];
-  while (taken.length < count) {
-    const job = await worker.getNextJob(token, { block: false });
-    if (!job) break;
-    taken.push(job.id);
-    if (leaveActive) continue;
-    if (fail) await job.moveToFailed(new Error('asked to fail'), token, false);
-    else await job.moveToCompleted('done', token, false);
+  try {
+    await worker.waitUntilReady();
+    while (taken.length < count) {
+      const job = await worker.getNextJob(token, { block: false });
+      if (!job) break;
+      taken.push(job.id);
+      if (leaveActive) continue;
+      if (fail) await job.moveToFailed(new Error('asked to fail'), token, false);
+      else await job.moveToCompleted('done', token, false);
+    }
+  } finally {
+    await worker.close(true);
   }
-  await worker.close(true);
   return taken;
 }
 
@@ -51,10 +56,7 @@ async function one(script, base, queue, [method, ...args]) {
   return queue[method](...args);
 }
 
-async function main() {
-  const chunks = [];
-  for await (const chunk of process.stdin) chunks.push(chunk);
-  const script = JSON.parse(Buffer.concat(chunks).toString());
+async function answered(script) {
   const base = { connection: options(script.url, { maxRetriesPerRequest: null }), prefix: script.prefix ?? 'bull' };
   const queue = new Queue(script.queue, base);
   const answer = { results: [] };
@@ -67,6 +69,12 @@ async function main() {
     }
   }
   await queue.close();
-  console.log(JSON.stringify(answer));
+  return answer;
+}
+
+async function main() {
+  for await (const line of readline.createInterface({ input: process.stdin })) {
+    console.log(JSON.stringify(await answered(JSON.parse(line))));
+  }
 }
 main();

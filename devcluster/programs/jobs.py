@@ -100,9 +100,8 @@ class Session:
         return taken
 
 
-async def main() -> None:
-    """Answer one script."""
-    script: Json = json.load(sys.stdin)
+async def answered(script: Json) -> Json:
+    """Do one script."""
     session = Session(script)
     answer: Json = {"results": []}
     for index, step in enumerate(script["steps"]):
@@ -112,7 +111,13 @@ async def main() -> None:
             answer |= {"error": str(error), "step": index}
             break
     await session.close()
-    print(json.dumps(answer))
+    return answer
+
+
+async def main() -> None:
+    """Answer scripts until stdin ends."""
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        print(json.dumps(await answered(json.loads(line))), flush=True)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,9 @@ import pytest
 
 from devcluster import bullmq
 from devcluster.bullmq import Major
+from devcluster.errors import DevclusterError
 from devcluster.redis_server import RedisServer
+from devcluster.waiting import wait_until
 
 pytestmark = [pytest.mark.redis, pytest.mark.parametrize("major", Major)]
 
@@ -64,6 +66,24 @@ def test_a_refused_step_is_told_with_the_results_before_it(redis_url: str, major
     with pytest.raises(bullmq.ScriptError, match=r"fly: .*no method fly") as caught:
         bullmq.run(redis_url, QUEUE, ["getActive"], ["fly"], ["getActive"], major=major)
     assert caught.value.results == [[]]
+
+
+def test_a_script_that_gets_no_answer_is_told_and_the_next_one_is_not_disturbed(
+    redis_server: RedisServer, major: Major
+) -> None:
+    redis_server.pause()
+    with pytest.raises(DevclusterError, match="no answer in 1 s"):
+        bullmq.run(redis_server.url, QUEUE, ["add", "x", {}], major=major, timeout=1)
+    redis_server.resume()
+    [added] = bullmq.run(redis_server.url, "orders/v2", ["add", "x", {}], major=major)
+    assert added["id"] == "1"
+
+
+def test_a_script_leaves_no_connection_behind(redis_server: RedisServer, major: Major) -> None:
+    steps = (["add", "x", {}], ["process", 2])
+    bullmq.run(redis_server.url, QUEUE, *steps, major=major)
+    with redis_server.client() as client:
+        wait_until(lambda: len(client.client_list()) == 1, "no connection but our own")
 
 
 def test_a_flow_is_added_with_its_children(redis_url: str, major: Major) -> None:
