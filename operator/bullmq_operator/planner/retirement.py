@@ -38,7 +38,7 @@ def retire(progress: Progress, now: datetime) -> Progress:
     gone_at, spec = progress.status.workers_gone_at, progress.view.version.spec.retire
     assert gone_at is not None
     if spec.obliterate is Obliterate.NEVER:
-        return _retired(progress, now)
+        return _retired(_called_off(progress, reading), now)
     if _closed(progress, reading):
         return _finish(progress, reading, now)
     due = gone_at + spec.delay
@@ -55,6 +55,15 @@ def _asked_for_more(progress: Progress) -> Progress:
     if kept and spec.obliterate is Obliterate.WHEN_DRAINED:
         return replace(progress, status=replace(status, retired_at=None))
     return progress
+
+
+def _called_off(progress: Progress, reading: QueueReading) -> Progress:
+    """Asked for `Never` while the deletion was under way: what is left stays, as if it had never
+    begun. With the intent on record its job counter would be taken for late jobs."""
+    if _closed(progress, reading):
+        return progress
+    retirement = replace(progress.status.retirement, started_at=None)
+    return replace(progress, status=replace(progress.status, retirement=retirement))
 
 
 def _closed(progress: Progress, reading: QueueReading) -> bool:

@@ -178,6 +178,20 @@ def test_asking_for_never_after_the_deletion_does_not_bring_the_queue_back() -> 
     assert condition_of(result, version, ConditionType.OBLITERATED).reason == "NothingLeft"
 
 
+def test_asking_for_never_in_the_middle_of_the_deletion_keeps_the_rest_of_the_queue() -> None:
+    """It was retired, then reopened: its old job counter was taken for late jobs."""
+    begun = {"retirement": {"started_at": LONG_AGO}}
+    version = a_drained(status=begun, retire=Retire(obliterate=Obliterate.NEVER))
+    first = an_observation(a_view(version, replicas=0, idle_for=timedelta(days=8)))
+
+    result = plan(first)
+    again = plan(written_back(first, result))
+
+    assert status_of(again, version).phase is Phase.RETIRED
+    assert condition_of(again, version, ConditionType.OBLITERATED).reason == "NotAsked"
+    assert (again.statuses, again.actions, again.events) == (result.statuses, (), ())
+
+
 def test_an_inventory_from_before_the_proof_is_taken_again() -> None:
     """What it calls dead may be alive since."""
     version = a_drained()
