@@ -10,7 +10,6 @@ from datetime import timedelta
 from bullmq_operator.domain.counts import ClientsUnknown, Unknown
 from bullmq_operator.domain.names import Backend, FamilyKey, QueueId, RedisSource, VersionKey
 from bullmq_operator.domain.observation import QueueVersion
-from bullmq_operator.domain.status import Phase
 from bullmq_operator.observer.attachments import Attachments
 from bullmq_operator.observer.backends import Backends
 from bullmq_operator.observer.cache import Cache, VersionsOn
@@ -18,7 +17,7 @@ from bullmq_operator.observer.ports import Clock
 from bullmq_operator.observer.reader import Change, QueueReader
 from bullmq_operator.observer.readings import Readings
 from bullmq_operator.observer.roster import Roster
-from bullmq_operator.observer.wakeup import is_watched_closely, wakes
+from bullmq_operator.observer.wakeup import is_watched_closely, waits_for_workers, wakes
 
 TIDY_EVERY_BEATS = 60
 _LONG = float("inf")
@@ -36,7 +35,8 @@ class _Watch:
     roster: Roster
     versions: dict[QueueId, list[QueueVersion]]
     """Whom a queue's change concerns."""
-    pending: list[QueueVersion]
+    waiting: list[QueueVersion]
+    """Those that wait for a worker to attach."""
 
 
 class Poller:
@@ -92,7 +92,7 @@ class Poller:
         for change in await self._reader.refresh(watch.roster, insist=True):
             for version in watch.versions[change.queue]:
                 self._compare(version, change)
-        for version in watch.pending:
+        for version in watch.waiting:
             await self._look_for_workers(version)
 
     def _watch_of(self, backends: tuple[Backend, ...]) -> _Watch:
@@ -111,16 +111,13 @@ class Poller:
         stamped = {
             queue for queue, users in by_queue.items() if any(map(is_watched_closely, users))
         }
-        pending = [
-            version
-            for users in by_queue.values()
-            for version in users
-            if version.status.phase is Phase.PENDING
-        ]
-        return _Watch(made_of, self._reader.roster(by_queue, stamped), by_queue, pending)
+        every = [version for users in by_queue.values() for version in users]
+        waiting = [version for version in every if waits_for_workers(version)]
+        self._attached -= {version.key for version in every} - {v.key for v in waiting}
+        return _Watch(made_of, self._reader.roster(by_queue, stamped), by_queue, waiting)
 
     async def _look_for_workers(self, version: QueueVersion) -> None:
-        """A worker that attaches changes no count, and a pending version may wait for just that."""
+        """A worker that attaches changes no count, and a version may wait for just that."""
         reading = self._readings.entry(version.queue).reading
         if reading is None or isinstance(reading, Unknown):
             return

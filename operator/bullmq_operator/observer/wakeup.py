@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bullmq_operator.domain.counts import QueueReading, Unknown
 from bullmq_operator.domain.observation import QueueVersion
+from bullmq_operator.domain.reasons import HeldReason
 from bullmq_operator.domain.spec import State
-from bullmq_operator.domain.status import Phase
+from bullmq_operator.domain.status import ConditionType, Phase
 
 NUMBERS_EVERY_S = 60.0
 """How often a change that is numbers only may wake a family that does not drain."""
@@ -20,6 +21,19 @@ def is_watched_closely(version: QueueVersion) -> bool:
         status.phase in _DRAINING
         or status.superseded_by is not None
         or version.spec.state in (State.RETIRED, State.STOPPED)
+    )
+
+
+def waits_for_workers(version: QueueVersion) -> bool:
+    """Whether a worker that attaches may be all that the version waits for: to be activated, to be
+    seen in this Redis at all, or to have its jobs done."""
+    status = version.status
+    if status.phase is Phase.PENDING:
+        return True
+    held = status.condition(ConditionType.HELD)
+    return is_watched_closely(version) and (
+        status.queue_first_seen_at is None
+        or (held is not None and held.reason == HeldReason.NO_WORKER_ATTACHED)
     )
 
 

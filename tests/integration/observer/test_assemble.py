@@ -97,6 +97,17 @@ async def test_a_redis_that_is_away_leaves_nothing_that_looks_like_zero(
     assert (view.redis, view.detail, view.idle_for) == (None, None, None)
 
 
+async def test_a_serving_version_is_seen_with_its_detail_for_it_may_drain_from_now_on(
+    observer: Observer, redis_url: str, a_version: Callable[..., QueueVersion]
+) -> None:
+    """Its deadline is set in the pass that supersedes it, and late jobs are warned of then."""
+    version = observer.know(a_version(redis={"url": redis_url}), Phase.CURRENT)
+    bullmq.run(redis_url, version.queue.name, ["add", "job", {}, {"delay": 3_600_000}])
+    view = await observer.see(version)
+    assert isinstance(view.detail, QueueDetail)
+    assert view.detail.last_delayed is not None
+
+
 async def test_a_draining_version_is_seen_with_its_detail_pods_and_workers(
     observer: Observer,
     cluster: Cluster,

@@ -7,17 +7,36 @@ import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from bullmq_operator.domain.counts import QueueReading, Unknown
 from bullmq_operator.domain.observation import QueueVersion
-from bullmq_operator.domain.status import Phase, Status
+from bullmq_operator.domain.reasons import HeldReason
+from bullmq_operator.domain.status import (
+    Condition,
+    ConditionStatus,
+    ConditionType,
+    Phase,
+    Status,
+)
 from devcluster import bullmq
 from devcluster.redis_server import RedisServer
 from tests.integration.observer.support import Eyes, a_version, eventually
 
 pytestmark = pytest.mark.redis
+
+SOME_TIME = datetime(2026, 9, 1, tzinfo=UTC)
+NOBODY_WORKS = Status(
+    phase=Phase.HELD,
+    queue_first_seen_at=SOME_TIME,
+    conditions=(
+        Condition(
+            ConditionType.HELD, ConditionStatus.TRUE, HeldReason.NO_WORKER_ATTACHED, "", SOME_TIME
+        ),
+    ),
+)
 
 
 @asynccontextmanager
@@ -137,15 +156,23 @@ async def test_a_frozen_redis_does_not_stop_the_others_beats(
                 redis_server.resume()
 
 
-async def test_a_worker_that_attaches_wakes_a_pending_version_once(
-    eyes: Eyes, redis_server: RedisServer
+@pytest.mark.parametrize(
+    "status",
+    [
+        pytest.param(Status(phase=Phase.PENDING), id="to be activated"),
+        pytest.param(Status(phase=Phase.DRAINING), id="to be seen in this Redis at all"),
+        pytest.param(NOBODY_WORKS, id="to have its jobs done"),
+    ],
+)
+async def test_a_worker_that_attaches_wakes_whoever_waits_for_it_once(
+    eyes: Eyes, redis_server: RedisServer, status: Status
 ) -> None:
-    pending = replace(a_version(redis_server.url), status=Status(phase=Phase.PENDING))
+    version = replace(a_version(redis_server.url), status=status)
     name = base64.b64encode(b"orders/v1").decode()
-    async with polling(eyes, pending):
+    async with polling(eyes, version):
         assert eyes.woken == []
         with redis_server.client() as worker:
             worker.client_setname(f"bull:{name}")  # as BullMQ names a worker's connection
-            await eyes.woken.until(pending.family)
+            await eyes.woken.until(version.family)
             await eyes.a_few_beats()
-            assert eyes.woken.count(pending.family) == 1
+            assert eyes.woken.count(version.family) == 1
