@@ -140,6 +140,12 @@ class Settings(BaseSettings):
         default=None,
         description="The default Redis, for QueueVersions that name none. May hold a password.",
     )
+    redis_secret: str | None = Field(
+        default=None,
+        pattern=rf"^{_NAME.pattern}$",
+        description="The Secret, in the operator's own namespace, whose key `url` is the default"
+        " Redis where REDIS_URL is unset. It may be made or changed while the operator runs.",
+    )
     redis_namespaces: Grants = Field(
         default=(),
         description="Which namespaces may use the default Redis, and for which queue names, such as"
@@ -172,7 +178,8 @@ class Settings(BaseSettings):
         default="default",
         validation_alias=AliasChoices(f"{PREFIX}LEASE_NAMESPACE", "POD_NAMESPACE"),
         pattern=rf"^{_NAME.pattern}$",
-        description="Namespace of the Lease. Unset: the pod's own (POD_NAMESPACE).",
+        description="The operator's own namespace, of its Lease and of REDIS_SECRET. Unset: the"
+        " pod's (POD_NAMESPACE).",
     )
     lease_duration: Duration = Field(
         default=timedelta(seconds=15),

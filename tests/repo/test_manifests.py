@@ -93,7 +93,7 @@ def test_secrets_are_read_by_name_under_a_role_that_can_be_left_out(rendered: st
         for _, resource, verb, _ in rights(role)
         if resource in {"secrets", "configmaps"}
     }
-    assert touching == {("bullmq-operator-secrets", "get")}
+    assert touching == {("bullmq-operator-secrets", "get"), ("bullmq-operator-redis", "get")}
 
 
 def test_the_operator_may_do_this_and_no_more() -> None:
@@ -139,6 +139,13 @@ def test_it_may_touch_only_its_own_lease(rendered: str) -> None:
         ("coordination.k8s.io", "leases", "create", ()),
         ("coordination.k8s.io", "leases", "get", ("bullmq-operator",)),
         ("coordination.k8s.io", "leases", "update", ("bullmq-operator",)),
+    }
+
+
+@INSTALLATION
+def test_of_its_own_namespace_it_reads_the_default_redis_secret_alone(rendered: str) -> None:
+    assert rights(the("Role", "bullmq-operator-redis", rendered)) == {
+        ("", "secrets", "get", ("bullmq-operator-redis",))
     }
 
 

@@ -18,7 +18,7 @@ from bullmq_operator.actor.retirement import Retirement
 from bullmq_operator.actor.scaling import Scaling
 from bullmq_operator.clock import Clock
 from bullmq_operator.domain.counts import QueueReading
-from bullmq_operator.domain.names import FamilyKey
+from bullmq_operator.domain.names import FamilyKey, SecretKeyRef
 from bullmq_operator.domain.status import Phase
 from bullmq_operator.engine.intake import Intake
 from bullmq_operator.engine.reconciler import Reconcilers
@@ -205,8 +205,13 @@ class Core:
 
 
 def _backends(settings: Settings, clock: Clock, kube: KubeClient) -> Backends:
-    url = settings.redis_url.get_secret_value() if settings.redis_url else None
-    return Backends(kube, DefaultRedis(url, settings.may_use_default_redis), clock)
+    url, secret = settings.redis_url, settings.redis_secret
+    default = DefaultRedis(
+        url=url.get_secret_value() if url else None,
+        secret=(settings.lease_namespace, SecretKeyRef(secret, "url")) if secret else None,
+        may_use=settings.may_use_default_redis,
+    )
+    return Backends(kube, default, clock)
 
 
 def _reader(settings: Settings, clock: Clock, backends: Backends, memory: Memory) -> QueueReader:

@@ -31,6 +31,10 @@ class DefaultRedis:
     """The operator's own Redis, and who may use it."""
 
     url: str | None = field(default=None, repr=False)
+    """Goes before `secret`."""
+    secret: tuple[str, SecretKeyRef] | None = None
+    """(namespace, key) of the Secret with the URL. Read like any other, so that it may come later
+    than the operator, and change: a variable of the Pod is there at its start or never."""
     may_use: Callable[[str, str], bool] = lambda _namespace, _queue: True
     """(namespace, physical queue name) -> allowed; the setting REDIS_NAMESPACES."""
 
@@ -59,6 +63,7 @@ class Backends:
 
     async def behind(self, backend: Backend, *, fresh: bool = False) -> RedisConnection | Unknown:
         """A backend's Redis, for queues that are not refused."""
+        backend = self._actual(backend)
         async with self._locks.setdefault(backend, asyncio.Lock()):
             resolved = self._resolved.get(backend)
             if resolved is None or fresh or self._is_due(backend, resolved):
@@ -69,13 +74,13 @@ class Backends:
 
     def suspect(self, backend: Backend) -> None:
         """Redis could not be read: a Secret may have changed since it was resolved."""
-        resolved = self._resolved.get(backend)
+        resolved = self._resolved.get(self._actual(backend))
         if resolved is not None:
             resolved.suspect = True
 
     async def keep_only(self, backends: Collection[Backend]) -> None:
         """Forget backends that no version names any more."""
-        for backend in self._resolved.keys() - set(backends):
+        for backend in self._resolved.keys() - {self._actual(backend) for backend in backends}:
             del self._resolved[backend]
             self._locks.pop(backend, None)
         await self._close_unused()
@@ -89,12 +94,8 @@ class Backends:
         """Why a queue may not be looked at, where it names no Redis of its own."""
         if not queue.backend.source.is_default:
             return None
-        if self._default.url is None:
-            return Unknown(
-                UnknownReason.NOT_CONFIGURED,
-                "spec.redis names no Redis and the operator has no default one: set "
-                "spec.redis.url, or BULLMQ_OPERATOR_REDIS_URL where the operator is installed.",
-            )
+        if self._default.url is None and self._default.secret is None:
+            return _not_configured("set BULLMQ_OPERATOR_REDIS_URL where the operator is installed")
         if not self._default.may_use(queue.backend.namespace, queue.name):
             return Unknown(
                 UnknownReason.NOT_ALLOWED,
@@ -103,6 +104,13 @@ class Backends:
                 "BULLMQ_OPERATOR_REDIS_NAMESPACES.",
             )
         return None
+
+    def _actual(self, backend: Backend) -> Backend:
+        """The default Redis is one backend, whoever uses it: its Secret is read once for all."""
+        if not backend.source.is_default or self._default.secret is None or self._default.url:
+            return backend
+        namespace, ref = self._default.secret
+        return Backend(namespace, RedisSource(url_from=ref))
 
     def _is_due(self, backend: Backend, resolved: _Resolved) -> bool:
         if not _references(backend.source):
@@ -126,6 +134,8 @@ class Backends:
             try:
                 values[ref] = await self._secrets.read_secret_key(backend.namespace, ref)
             except KubeError as failure:
+                if (backend.namespace, ref) == self._default.secret:
+                    return _no_default(failure, backend.namespace, ref)
                 return _unresolved(failure, ref)
         url = values[source.url_from] if source.url_from is not None else source.url
         return ConnectionSettings(
@@ -175,12 +185,38 @@ def _value(values: dict[SecretKeyRef, str], ref: SecretKeyRef | None) -> str | N
     return values[ref] if ref is not None else None
 
 
+def _not_configured(remedy: str) -> Unknown:
+    return Unknown(
+        UnknownReason.NOT_CONFIGURED,
+        "spec.redis names no Redis and the operator has no default one: set spec.redis.url, or "
+        f"{remedy}.",
+    )
+
+
+def _no_default(failure: KubeError, namespace: str, ref: SecretKeyRef) -> Unknown:
+    where = f'Secret "{ref.name}" in namespace "{namespace}"'
+    match failure:
+        case SecretNotFoundError():
+            return _not_configured(f'create {where} with the key "{ref.key}"')
+        case SecretKeyNotFoundError():
+            return _not_configured(f'give {where} the key "{ref.key}"')
+        case ForbiddenError():
+            return _not_configured(f"install the Role that lets the operator get {where}")
+        case _:
+            return Unknown(UnknownReason.NOT_READ_YET, f"{where} could not be read yet: {failure}")
+
+
 def _unresolved(failure: KubeError, ref: SecretKeyRef) -> Unknown:
     match failure:
         case SecretKeyNotFoundError():
-            return Unknown(UnknownReason.SECRET_KEY_MISSING, f"{failure}; spec.redis names it.")
+            return Unknown(
+                UnknownReason.SECRET_KEY_MISSING,
+                f"{failure}: correct the {ref.kind}, or the key that spec.redis names.",
+            )
         case SecretNotFoundError():
-            return Unknown(UnknownReason.SECRET_MISSING, f"{failure}; spec.redis names it.")
+            return Unknown(
+                UnknownReason.SECRET_MISSING, f"{failure}: create it, or correct spec.redis."
+            )
         case ForbiddenError():
             return Unknown(
                 UnknownReason.SECRET_MISSING,

@@ -113,7 +113,9 @@ async def test_another_database_of_the_same_server_is_no_conflict(
     [
         pytest.param(DefaultRedis(), UnknownReason.NOT_CONFIGURED, id="there is none"),
         pytest.param(
-            DefaultRedis("redis://127.0.0.1:1", lambda namespace, queue: namespace == "pay"),
+            DefaultRedis(
+                "redis://127.0.0.1:1", may_use=lambda namespace, queue: namespace == "pay"
+            ),
             UnknownReason.NOT_ALLOWED,
             id="it is not open to this namespace",
         ),

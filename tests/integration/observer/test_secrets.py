@@ -11,7 +11,7 @@ from bullmq_operator.domain.counts import QueueReading, Unknown, UnknownReason
 from bullmq_operator.domain.names import RedisSource, SecretKeyRef
 from bullmq_operator.domain.observation import QueueVersion
 from bullmq_operator.kube.client import KubeClient
-from bullmq_operator.observer.backends import RESOLVE_AGAIN_S, RETRY_S
+from bullmq_operator.observer.backends import RESOLVE_AGAIN_S, RETRY_S, DefaultRedis
 from devcluster.cluster import Cluster
 from devcluster.redis_server import RedisServer
 from tests.integration.observer.support import Eyes, a_version
@@ -119,3 +119,24 @@ async def test_a_url_that_was_rotated_is_followed_in_time_and_at_once_before_a_d
         assert not isinstance(fresh, Unknown)
         assert fresh.address == f"{redis_server.host}:{redis_server.port}/0"
         await eyes.backends.close()
+
+
+async def test_the_secret_of_the_default_redis_may_come_later_and_serves_all_namespaces(
+    client: KubeClient,
+    cluster: Cluster,
+    namespace: str,
+    clock: AheadClock,
+    redis_server: RedisServer,
+) -> None:
+    default = DefaultRedis(secret=(namespace, SecretKeyRef("redis", "url")))
+    eyes = Eyes(secrets=client, default=default, clock=clock)
+    versions = [a_version(None, namespace=team) for team in ("shop", "pay")]
+    seen = await eyes.look(versions[0], insist=True)
+    assert isinstance(seen.reading, Unknown)
+    assert seen.reading.reason is UnknownReason.NOT_CONFIGURED
+    assert f'create Secret "redis" in namespace "{namespace}" with the key "url"' in str(seen)
+    secret(cluster, namespace, url=redis_server.url)
+    clock.ahead += RETRY_S
+    addresses = {(await eyes.look(version, insist=True)).redis for version in versions}
+    assert addresses == {f"{redis_server.host}:{redis_server.port}/0"}
+    await eyes.backends.close()
