@@ -1,1 +1,1 @@
-"""How long one look at all queues takes, beside BullMQ's own counts."""
+"""What one beat of the poll takes, beside BullMQ's own counts."""

@@ -1,36 +1,73 @@
 """python -m benchmarks.poll [--queues 10000] [--rounds 5]
 
-Reads the same queues of one Valkey, in turn, by the operator's one script and by the Python
-BullMQ's Queue.getJobCounts. The latter is asked one queue after the other, and eight at a time
-(the operator's pool has eight connections); making its Queue objects is not timed. It tells less:
-not the paused list's jobs unless asked, no schedulers, no meta, no id, no stamp.
+One beat of the operator's poll, as the operator does it: all queues of all QueueVersions are read,
+compared with what was last read, and families woken. Beside it, in the same rounds and of the same
+queues, the Python BullMQ's Queue.getJobCounts: one queue after the other, and eight at a time (the
+operator's pool has eight connections); making its Queue objects is not timed. It tells less: not
+the paused list's jobs unless asked, no schedulers, no meta, no id, no stamp.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import os
-import platform
 import statistics
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
+from dataclasses import dataclass, field
 
 import redis
 import redis.asyncio
 from bullmq import Queue
-from rich.console import Console
-from rich.table import Table
 
-from bullmq_operator.domain.counts import QueueReading
+from benchmarks import machine
+from benchmarks.blocking import COLUMNS, Blocks, watched
+from benchmarks.poll.fleet import Fleet
+from benchmarks.report import say, show
 from bullmq_operator.queues.connection import ConnectionSettings, connect
 from bullmq_operator.queues.counts import read_queues
 from devcluster.redis_server import RedisServer
 
 GOAL_MS = 100.0
-"""One look at 10,000 queues."""
+"""One beat of 10,000 queues."""
 SIDE_BY_SIDE = 8
+
+Act = Callable[[], Awaitable[object]]
+
+
+@dataclass(slots=True)
+class Way:
+    """One way to look at all queues, and what it took."""
+
+    name: str
+    act: Act
+    wall: list[float] = field(default_factory=list)
+    own_cpu: list[float] = field(default_factory=list)
+    redis_cpu: list[float] = field(default_factory=list)
+    blocks: Blocks = field(default_factory=Blocks)
+
+    async def once(self, client: redis.Redis, url: str) -> None:
+        """Milliseconds of wall time, of this process's and of Redis's processor."""
+        with watched(client, url, self.blocks):
+            redis_began = redis_cpu_ms(client)
+            own_began, began = time.process_time(), time.perf_counter()
+            await self.act()
+            self.wall.append((time.perf_counter() - began) * 1000)
+            self.own_cpu.append((time.process_time() - own_began) * 1000)
+            self.redis_cpu.append(redis_cpu_ms(client) - redis_began)
+
+    def row(self, first: float) -> tuple[str, ...]:
+        """Medians, and how many times the first way's wall time it takes."""
+        wall = statistics.median(self.wall)
+        cpus = statistics.median(self.own_cpu), statistics.median(self.redis_cpu)
+        figures = (f"{figure:,.0f}" for figure in (wall, min(self.wall), *cpus))
+        return self.name, *figures, *self.blocks.row(), f"{wall / first:,.1f}"
+
+
+def redis_cpu_ms(client: redis.Redis) -> float:
+    """All that the server has used so far."""
+    cpu = client.info("cpu")
+    return float(cpu["used_cpu_user"] + cpu["used_cpu_sys"]) * 1000
 
 
 def fill(client: redis.Redis, names: Sequence[str]) -> None:
@@ -50,35 +87,24 @@ def fill(client: redis.Redis, names: Sequence[str]) -> None:
     pipe.execute()
 
 
-async def timed(act: Callable[[], Awaitable[object]]) -> float:
-    """Milliseconds of wall time."""
-    began = time.perf_counter()
-    await act()
-    return (time.perf_counter() - began) * 1000
-
-
-async def measure(url: str, names: Sequence[str], rounds: int) -> dict[str, list[float]]:
+async def measure(server: RedisServer, client: redis.Redis, count: int, rounds: int) -> list[Way]:
     """Every way once a round, so that a slow moment of the machine meets them all."""
-    bases = [f"bull:{name}:" for name in names]
-    connection = connect(ConnectionSettings(url=url))
+    fleet = Fleet(server.url, count)
+    names = fleet.queue_names()
+    fill(client, names)
+    connection = connect(ConnectionSettings(url=server.url))
     pool = redis.asyncio.BlockingConnectionPool.from_url(
-        url, max_connections=SIDE_BY_SIDE, decode_responses=True
+        server.url, max_connections=SIDE_BY_SIDE, decode_responses=True
     )
     shared = redis.asyncio.Redis.from_pool(pool)
     queues = [Queue(name, {"connection": shared}) for name in names]
+    bases = [f"bull:{name}:" for name in names]
 
-    async def operator_reads() -> None:
-        readings = await read_queues(connection, bases)
-        assert all(isinstance(reading, QueueReading) for reading in readings.values())
-
-    async def operator_reads_with_stamps() -> None:
-        await read_queues(connection, bases, frozenset(bases))
-
-    async def bullmq_one_by_one() -> None:
+    async def one_by_one() -> None:
         for queue in queues:
             await queue.getJobCounts()
 
-    async def bullmq_side_by_side() -> None:
+    async def side_by_side() -> None:
         waiting = iter(queues)
 
         async def work() -> None:
@@ -87,59 +113,41 @@ async def measure(url: str, names: Sequence[str], rounds: int) -> dict[str, list
 
         await asyncio.gather(*(work() for _ in range(SIDE_BY_SIDE)))
 
-    ways: dict[str, Callable[[], Awaitable[object]]] = {
-        "operator: read_queues": operator_reads,
-        "operator: with every stamp": operator_reads_with_stamps,
-        "bullmq: getJobCounts, one by one": bullmq_one_by_one,
-        f"bullmq: getJobCounts, {SIDE_BY_SIDE} at a time": bullmq_side_by_side,
-    }
-    await operator_reads()  # loads the scripts and opens the connections of both
+    ways = [
+        Way("operator: a beat", fleet.beat),
+        Way("operator: a beat, one version changed", fleet.change_and_beat),
+        Way("operator: every queue with its stamp", lambda: read_queues(connection, bases, bases)),
+        Way("BullMQ: getJobCounts, one by one", one_by_one),
+        Way(f"BullMQ: getJobCounts, {SIDE_BY_SIDE} at a time", side_by_side),
+    ]
+    for way in ways[:3]:
+        await way.act()  # loads the scripts, opens the connections
     await queues[0].getJobCounts()
-    results: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
-        for name, act in ways.items():
-            results[name].append(await timed(act))
+        for way in ways:
+            await way.once(client, server.url)
+    fleet.check()
+    await fleet.close()
     await connection.close()
     await shared.aclose()
-    return results
+    return ways
 
 
-def show(results: dict[str, list[float]], count: int) -> None:
-    """The medians, and what the machine is."""
-    console = Console()
-    table = Table(title=f"One look at {count:,} queues")
-    for title in ("way", "median ms", "best ms", "worst ms", "µs a queue", "times the first"):
-        table.add_column(title, justify="left" if title == "way" else "right")
-    first = statistics.median(next(iter(results.values())))
-    for name, times in results.items():
-        median = statistics.median(times)
-        cells = (median, min(times), max(times), median * 1000 / count, median / first)
-        table.add_row(name, *(f"{cell:,.1f}" for cell in cells))
-    console.print(table)
-    console.print(f"{processor()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}")
-    goal = GOAL_MS * count / 10_000
-    console.print(f"goal {goal:.0f} ms: {'reached' if first < goal else 'MISSED'}")
-
-
-def processor() -> str:
-    """Its name, as far as the system tells."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Arguments, a Redis of our own, the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.poll")
     parser.add_argument("--queues", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=5)
-    arguments = parser.parse_args()
-    names = [f"queue-{number}/v1" for number in range(arguments.queues)]
-    with RedisServer() as server:
-        with server.client() as client:
-            fill(client, names)
-        results = asyncio.run(measure(server.url, names, arguments.rounds))
-    show(results, arguments.queues)
+    given = parser.parse_args(arguments)
+    with RedisServer() as server, server.client() as client:
+        ways = asyncio.run(measure(server, client, given.queues, given.rounds))
+        first = statistics.median(ways[0].wall)
+        columns = ("way", "wall ms", "best", "own CPU ms", "Redis CPU ms", *COLUMNS, "times")
+        title = f"One look at {given.queues:,} queues, medians of {given.rounds}"
+        show(title, columns, [way.row(first) for way in ways])
+        say(machine.describe(client))
+    goal = GOAL_MS * given.queues / 10_000
+    say(f"goal {goal:.0f} ms for a beat: {'reached' if first < goal else 'MISSED'}")
 
 
 if __name__ == "__main__":
