@@ -222,3 +222,20 @@ def test_a_trickle_of_late_jobs_does_not_start_and_stop_workers_for_each(
         "ScaleToZero orders-v1",
         "RetireQueue orders-v1",
     ]
+
+
+def test_a_retired_queue_that_somebody_pauses_is_held_until_they_let_go(
+    world: World, old: VersionKey
+) -> None:
+    supersede(world)
+    reach(world, old, Phase.RETIRED)
+    queue = world.queues[old]
+    queue.paused, queue.has_keys = True, True
+    reach(world, old, Phase.HELD)
+    world.pass_time(DAY, step=HOUR)
+
+    assert queue.has_keys
+    queue.paused = False
+    reach(world, old, Phase.RETIRED)
+    assert not queue.has_keys
+    assert world.actions()[-1] == "SweepRecreated orders-v1"

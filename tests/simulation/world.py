@@ -228,8 +228,10 @@ class World:
             case RestoreSettings():
                 queue.give_back(action.settings)
             case SweepRecreated():
-                if queue.jobs_added is None:
-                    queue.has_keys = False
+                assert queue.jobs_added is None
+                assert not queue.settings
+                assert not queue.paused
+                queue.has_keys = False
             case RetireQueue():
                 self._outcomes[action.version] = self._retire(queue, action)
 

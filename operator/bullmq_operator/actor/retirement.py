@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bullmq_operator.actor.errors import ActError
+from bullmq_operator.actor.errors import ActError, RefusedError
 from bullmq_operator.actor.guard import Guard
 from bullmq_operator.actor.ports import World
 from bullmq_operator.domain.counts import RetirementOutcome
@@ -42,15 +42,16 @@ class Retirement:
             raise ActError(f'deleting queue "{action.queue.name}" stopped: {so_far.stopped_by}')
 
     async def sweep(self, action: SweepRecreated, view: VersionView) -> None:
-        """Keys without jobs. Raises ActError, KubeError, QueueReadError."""
+        """Keys without jobs. Raises RefusedError (the next look tells what they are), KubeError,
+        QueueReadError."""
         connection = await self._guard.before_deletion(view)
-        swept = await sweep_recreated(connection, action.queue)
-        if not swept:
-            raise ActError(
-                f'keys of queue "{action.queue.name}" that a client made anew are left alone: they '
-                "hold settings or a pause, or a job was added"
+        outcome = await sweep_recreated(connection, action.queue)
+        if outcome.stopped_by is not None:
+            raise RefusedError(
+                f'keys of queue "{action.queue.name}" are left alone: {outcome.stopped_by}'
             )
-        self._world.put_outcome(action.version, RetirementOutcome(swept_keys=swept))
+        if outcome.swept_keys:
+            self._world.put_outcome(action.version, outcome)
 
     async def restore_settings(self, action: RestoreSettings, view: VersionView) -> None:
         """Where they are absent. Raises RefusedError, QueueReadError."""

@@ -22,6 +22,7 @@ class HeldReason(enum.StrEnum):
     UNKNOWN_KEYS = "UnknownKeys"
     STILL_FED = "StillFed"
     SHARED_QUEUE = "SharedQueue"
+    KEYS_LEFT = "KeysLeft"
 
 
 class EventReason(enum.StrEnum):

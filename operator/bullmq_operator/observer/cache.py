@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from bullmq_operator.domain.names import Backend, FamilyKey, QueueId, VersionKey, WorkloadKey
 from bullmq_operator.domain.observation import QueueVersion, Workload
-from bullmq_operator.domain.status import Phase
+from bullmq_operator.domain.status import Phase, Status
 from bullmq_operator.observer.index import ReverseIndex
 
 Touched = frozenset[FamilyKey]
@@ -99,7 +99,7 @@ class Cache:
             sorted(
                 user.key
                 for user in users
-                if user.family != family and not user.deleting and user.status.phase not in _LET_GO
+                if user.family != family and not user.deleting and not _has_let_go(user.status)
             )
         )
 
@@ -232,6 +232,11 @@ class Cache:
 
     def _families_of(self, keys: Iterable[VersionKey]) -> Touched:
         return frozenset(self._versions[key].family for key in keys)
+
+
+def _has_let_go(status: Status) -> bool:
+    """Also while it is Held on its way from the proof to the end."""
+    return status.phase in _LET_GO or status.drained_at is not None
 
 
 def _precedence(version: QueueVersion) -> tuple[bool, float, VersionKey]:

@@ -172,6 +172,8 @@ def _obliterated(progress: Progress, phase: Phase) -> Row:
         jobs = counted(progress.status.retirement.obliterated_jobs, "finished job")
         message = f"no key of the queue is left ({jobs} deleted)"
         return kind, TRUE, "NothingLeft", message
+    if progress.workers_gone and progress.proven_empty and progress.held is not None:
+        return kind, FALSE, "Held", progress.held.message
     if progress.workers_gone and progress.proven_empty and progress.why:
         return kind, FALSE, "Waiting", progress.why
     return kind, FALSE, "NotYet", "the queue is in Redis"

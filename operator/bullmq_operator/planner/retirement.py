@@ -34,7 +34,7 @@ def retire(progress: Progress, now: datetime) -> Progress:
     if progress.held is not None or not progress.workers_gone:
         return progress
     if progress.status.retired_at is not None:
-        return _watch(progress, reading)
+        return _watch(progress, reading, now)
     gone_at, spec = progress.status.workers_gone_at, progress.view.version.spec.retire
     assert gone_at is not None
     if spec.obliterate is Obliterate.NEVER:
@@ -77,17 +77,36 @@ def _closed(progress: Progress, reading: QueueReading) -> bool:
 
 
 def _finish(progress: Progress, reading: QueueReading, now: datetime) -> Progress:
+    return _sweep(progress, reading, now) if reading.has_keys else _retired(progress, now)
+
+
+def _sweep(progress: Progress, reading: QueueReading, now: datetime) -> Progress:
+    """Keys without jobs in a queue that was deleted. Not retired while they are there."""
     version = progress.view.version
-    if reading.has_keys:
-        if progress.view.rivals:
-            return replace(progress, held=_shared_queue(progress))
-        sweep = SweepRecreated(version.key, version.queue)
-        return replace(
-            progress,
-            actions=(*progress.actions, sweep),
-            why="keys that a client made anew are being swept",
-        )
-    return _retired(progress, now)
+    held = _shared_queue(progress) if progress.view.rivals else _meant(progress, reading)
+    if held is not None:
+        return replace(progress, held=held, look_again=(*progress.look_again, now + LOOK_AT_KEYS))
+    return replace(
+        progress,
+        actions=(*progress.actions, SweepRecreated(version.key, version.queue)),
+        why="keys that a client made anew are being swept",
+    )
+
+
+def _meant(progress: Progress, reading: QueueReading) -> Held | None:
+    """No client sets these by itself: somebody did, and may count on them."""
+    queue, names = progress.view.version.queue, [name for name, _ in progress.view.settings or ()]
+    done = ["paused it"] if reading.is_paused else []
+    if names:
+        done.append(f"set its {', '.join(names)}")
+    if not done:
+        return None
+    message = (
+        f'queue "{queue.name}" was deleted, and since then somebody {" and ".join(done)}, so its '
+        f'key "{queue.base}meta" is left: if nobody needs the queue, find who still opens it and '
+        "remove that key; if it is to be used again, set spec.state: Pinned, or delete this object"
+    )
+    return Held(HeldReason.KEYS_LEFT, message)
 
 
 def _retired(progress: Progress, now: datetime) -> Progress:
@@ -95,16 +114,12 @@ def _retired(progress: Progress, now: datetime) -> Progress:
     return replace(progress, status=status, retired=True)
 
 
-def _watch(progress: Progress, reading: QueueReading) -> Progress:
+def _watch(progress: Progress, reading: QueueReading, now: datetime) -> Progress:
     """Retired stays under watch: keys without jobs that an old process makes are swept."""
-    version = progress.view.version
-    progress = replace(progress, retired=True)
-    obliterated = version.spec.retire.obliterate is Obliterate.WHEN_DRAINED
-    rivals = progress.view.rivals  # whose keys these may be
-    if obliterated and reading.has_keys and reading.jobs_added is None and not rivals:
-        sweep = SweepRecreated(version.key, version.queue)
-        return replace(progress, actions=(*progress.actions, sweep))
-    return progress
+    obliterated = progress.view.version.spec.retire.obliterate is Obliterate.WHEN_DRAINED
+    if obliterated and reading.has_keys and reading.jobs_added is None:
+        progress = _sweep(progress, reading, now)
+    return replace(progress, retired=progress.held is None)
 
 
 def _delete(progress: Progress, reading: QueueReading, now: datetime) -> Progress:

@@ -30,8 +30,9 @@ ACTIVITY: Final = "Activity"
 PARENT_ELSEWHERE: Final = "ParentElsewhere"
 ORPHANED_JOBS: Final = "OrphanedJobs"
 UNKNOWN_KEYS: Final = "UnknownKeys"
+KEYS_LEFT: Final = "KeysLeft"
 
-_REFUSALS: Final = {-3: LATE_JOB, -4: ACTIVITY, -5: PARENT_ELSEWHERE}
+_REFUSALS: Final = {-3: LATE_JOB, -4: ACTIVITY, -5: PARENT_ELSEWHERE, -6: KEYS_LEFT}
 
 _SLICE: Final = scripts.load("slice")
 _SWEEP: Final = scripts.load("sweep")
@@ -67,13 +68,16 @@ async def retire_queue(
     return run.outcome
 
 
-async def sweep_recreated(connection: RedisConnection, queue: QueueId) -> int:
-    """Remove what old processes re-created of a retired queue; returns how many keys.
+async def sweep_recreated(connection: RedisConnection, queue: QueueId) -> RetirementOutcome:
+    """Remove what old processes re-created of a retired queue.
 
-    Raises QueueReadError. Nothing is removed when a job was added since;
-    a re-created `meta` that holds settings or a pause stays.
+    Nothing at all is removed when a job was added since, or when a re-created `meta` holds settings
+    or a pause: `stopped_by` says which. Raises QueueReadError.
     """
-    return int(await scripts.run(connection, _SWEEP_RECREATED, queue.base))
+    code = int(await scripts.run(connection, _SWEEP_RECREATED, queue.base))
+    if code < 0:
+        return RetirementOutcome(stopped_by=_REFUSALS[code])
+    return RetirementOutcome(swept_keys=code)
 
 
 async def restore_settings(

@@ -126,6 +126,19 @@ async def test_keys_that_a_client_made_anew_are_swept_and_counted(
     assert hands.outcomes.last(version.key) == RetirementOutcome(swept_keys=1)
 
 
+async def test_keys_that_somebody_meant_are_left_and_looked_at_again(
+    hands: Hands, redis_server: RedisServer, a_version: Callable[..., QueueVersion]
+) -> None:
+    version = a_version(redis={"url": redis_server.url})
+    bullmq.run(redis_server.url, "orders/v1", ["setGlobalConcurrency", 1], ["pause"])
+    before = keys(redis_server)
+    sweep = SweepRecreated(version.key, version.queue)
+    observation = await hands.observed(version)
+    assert await hands.execute(Plan(actions=(sweep,)), observation) == SOON_S
+    assert keys(redis_server) == before
+    assert hands.outcomes.last(version.key) is None
+
+
 async def test_settings_go_back_where_they_are_absent(
     hands: Hands, redis_server: RedisServer, a_version: Callable[..., QueueVersion]
 ) -> None:

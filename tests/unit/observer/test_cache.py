@@ -31,6 +31,7 @@ def a_version(
     deleting: bool = False,
     workers: tuple[str, ...] = (),
     queue_name: str | None = None,
+    drained_at: datetime | None = None,
 ) -> QueueVersion:
     queue, _, version = name.partition("-")
     spec = Spec(
@@ -40,7 +41,7 @@ def a_version(
         redis=RedisSource(url=url),
         workers=tuple(WorkloadRef(worker) for worker in workers),
     )
-    status = Status(phase=phase, queue_first_seen_at=seen_at)
+    status = Status(phase=phase, queue_first_seen_at=seen_at, drained_at=drained_at)
     key = VersionKey(namespace, name)
     return QueueVersion(key, uid or f"uid-{key}", 1, rv, spec, status, deleting)
 
@@ -118,6 +119,9 @@ def test_the_answer_to_our_scaling_is_not_undone_by_a_late_watch_event() -> None
         pytest.param({"phase": Phase.DRAINING}, True, id="a draining one too"),
         pytest.param({"phase": Phase.PENDING}, True, id="a pending one too"),
         pytest.param({"phase": Phase.HELD}, True, id="a held one too"),
+        pytest.param(
+            {"phase": Phase.HELD, "drained_at": NOON}, False, id="one held after its proof let go"
+        ),
         pytest.param({"phase": Phase.RETIRING}, False, id="a retiring one let go"),
         pytest.param({"phase": Phase.RETIRED}, False, id="a retired one let go"),
         pytest.param({"phase": Phase.STOPPED}, False, id="a stopped one let go"),
