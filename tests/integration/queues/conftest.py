@@ -1,5 +1,5 @@
-"""Inputs: a real Valkey and real Node BullMQ jobs. Nothing is faked; what a version of BullMQ that
-is not installed here would have left behind is written by hand, and says so.
+"""Inputs: a real Valkey, and real jobs of every BullMQ. Nothing is faked; what no BullMQ would
+write is written by hand, and says so.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from bullmq_operator.queues.connection import ConnectionSettings, RedisConnection, connect
+from devcluster.bullmq import Major
 from devcluster.redis_server import RedisServer
 from tests.integration.queues.support import Shop
 
@@ -31,6 +32,12 @@ def raw(redis_server: RedisServer) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture
-def shop(redis_server: RedisServer, raw: redis.Redis) -> Shop:
+def major() -> Major:
+    """Who fills the queue; a test of EVERY_MAJOR or of `majors_with` runs once for each."""
+    return Major.V6
+
+
+@pytest.fixture
+def shop(redis_server: RedisServer, raw: redis.Redis, major: Major) -> Shop:
     """The queue most tests are about."""
-    return Shop(redis_server.url, raw)
+    return Shop(redis_server.url, raw, major=major)

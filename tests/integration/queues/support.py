@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import redis
 
 from bullmq_operator.domain.names import Backend, QueueId, RedisSource
 from devcluster import bullmq
+from devcluster.bullmq import Major
 
 BACKEND = Backend("shop", RedisSource(url="redis://example"))
+Step = list[Any]
 FAILING = {"fail": True}
 
 
@@ -21,12 +26,13 @@ def queue_id(name: str, prefix: str = "bull") -> QueueId:
 
 @dataclass(frozen=True)
 class Shop:
-    """One queue, filled by Node BullMQ v6."""
+    """One queue, filled by one BullMQ."""
 
     url: str
     raw: redis.Redis
     name: str = "orders/v1"
     prefix: str = "bull"
+    major: Major = Major.V6
 
     @property
     def queue(self) -> QueueId:
@@ -38,11 +44,38 @@ class Shop:
 
     def other(self, name: str, prefix: str = "bull") -> Shop:
         """Another queue of the same Redis."""
-        return Shop(self.url, self.raw, name, prefix)
+        return replace(self, name=name, prefix=prefix)
+
+    def by(self, major: Major) -> Shop:
+        """The same queue, in the hands of another BullMQ."""
+        return replace(self, major=major)
 
     def run(self, *steps: list[Any]) -> list[Any]:
         """Steps of devcluster/programs/jobs.js."""
-        return bullmq.run(self.url, self.name, *steps, prefix=self.prefix)
+        return bullmq.run(self.url, self.name, *steps, prefix=self.prefix, major=self.major)
+
+    @contextmanager
+    def worker(self, **settings: str) -> Iterator[None]:
+        """A live worker, attached; it finishes its job at the end."""
+        settings = {
+            "REDIS_URL": self.url,
+            "BULLMQ_QUEUE_NAME": self.name,
+            "BULLMQ_PREFIX": self.prefix,
+            "HOSTNAME": "",
+        } | settings
+        with subprocess.Popen(
+            bullmq.command("worker", self.major),
+            env=bullmq.environment(self.major) | settings,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            try:
+                assert process.stdout is not None
+                assert any('"ready"' in line for line in process.stdout)
+                yield
+            finally:
+                process.terminate()
+                process.communicate(timeout=60)
 
     def finish(self, completed: int = 3, failed: int = 0) -> None:
         """Add so many jobs, and let a worker finish them."""
