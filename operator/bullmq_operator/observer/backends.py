@@ -70,7 +70,10 @@ class Backends:
                 resolved = await self._resolve_again(backend)
         if isinstance(resolved.settings, Unknown):
             return resolved.settings
-        return self._connect(resolved.settings)
+        connection = self._connect(resolved.settings)
+        if isinstance(connection, Unknown):
+            resolved.suspect = True  # no address in it: the Secret has to be edited
+        return connection
 
     def suspect(self, backend: Backend) -> None:
         """Redis could not be read: a Secret may have changed since it was resolved."""

@@ -121,6 +121,24 @@ async def test_a_url_that_was_rotated_is_followed_in_time_and_at_once_before_a_d
         await eyes.backends.close()
 
 
+async def test_a_secret_that_held_no_address_is_read_again_once_it_was_corrected(
+    client: KubeClient,
+    cluster: Cluster,
+    namespace: str,
+    clock: AheadClock,
+    redis_server: RedisServer,
+) -> None:
+    secret(cluster, namespace, url=PASSWORD)
+    eyes = Eyes(secrets=client, clock=clock)
+    source = RedisSource(url_from=SecretKeyRef("redis", "url"))
+    version = a_version(None, namespace=namespace, redis=source)
+    assert await look(eyes, version) is UnknownReason.BAD_URL
+    secret(cluster, namespace, url=redis_server.url)
+    clock.ahead += RETRY_S
+    assert await look(eyes, version) is None
+    await eyes.backends.close()
+
+
 async def test_the_secret_of_the_default_redis_may_come_later_and_serves_all_namespaces(
     client: KubeClient,
     cluster: Cluster,
