@@ -50,11 +50,18 @@ class Authority:
         self.certificate = folder / "ca.crt"
         self.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
-    def server(self, name: str, *, addresses: list[str], dns: list[str]) -> KeyPair:
-        """A serving certificate for these addresses and names."""
+    def server(
+        self,
+        name: str,
+        *,
+        addresses: list[str],
+        dns: list[str],
+        age: datetime.timedelta = datetime.timedelta(0),
+    ) -> KeyPair:
+        """A serving certificate for these addresses and names, issued so long ago."""
         names: list[x509.GeneralName] = [x509.DNSName(one) for one in dns]
         names += [x509.IPAddress(ipaddress.ip_address(one)) for one in addresses]
-        return self._issue(name, ExtendedKeyUsageOID.SERVER_AUTH, names=names)
+        return self._issue(name, ExtendedKeyUsageOID.SERVER_AUTH, names=names, age=age)
 
     def client(self, name: str, *, group: str) -> KeyPair:
         """A client certificate: Kubernetes takes the name as user, the organization as group."""
@@ -67,12 +74,13 @@ class Authority:
         *,
         group: str | None = None,
         names: list[x509.GeneralName] | None = None,
+        age: datetime.timedelta = datetime.timedelta(0),
     ) -> KeyPair:
         key = ec.generate_private_key(ec.SECP256R1())
         issuer = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(self._identifier)
         identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
         builder = (
-            _builder(_name(name, group), self._name, key.public_key())
+            _builder(_name(name, group), self._name, key.public_key(), age)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(sign_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
@@ -120,9 +128,12 @@ def _name(common: str, organization: str | None = None) -> x509.Name:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePublicKey,
+    age: datetime.timedelta = datetime.timedelta(0),
 ) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
+    now = datetime.datetime.now(datetime.UTC) - age
     return (
         x509.CertificateBuilder()
         .subject_name(subject)

@@ -4,18 +4,29 @@
 // One npm alias per major (package.json), so that several can be installed side by side.
 exports.bullmq = () => require(process.env.BULLMQ_PACKAGE || 'bullmq6');
 
-// Options, not a client: each BullMQ major then makes its own clients with its own library.
+// Options, not a client: each BullMQ major then makes its own clients with its own library. A Cluster is the exception:
+// BullMQ takes it as a client only, which its maker must close (exports.closeClusters).
+//   redis://…, rediss://…                          one server; NODE_EXTRA_CA_CERTS names the CA
+//   redis+cluster://…, rediss+cluster://…          any node of a Redis Cluster
+//   redis+sentinel://…host:port,host:port/0?master=NAME
 exports.options = (url, extra = {}) => {
-  const parsed = new URL(url);
-  return {
-    host: parsed.hostname,
-    port: Number(parsed.port || 6379),
-    username: decodeURIComponent(parsed.username) || undefined,
-    password: decodeURIComponent(parsed.password) || undefined,
-    db: Number(parsed.pathname.slice(1) || 0),
-    ...extra,
-  };
+  const [, scheme, kind = '', login = '', hosts, database = '0', master = ''] = URL_PARTS.exec(url);
+  const [username, password] = login.slice(0, -1).split(':').map(decodeURIComponent);
+  const nodes = hosts.split(',').map((node) => new URL(`redis://${node}`)).map(({ hostname, port }) => ({ host: hostname, port: Number(port || 6379) }));
+  const common = { username: username || undefined, password: password || undefined, ...(scheme === 'rediss' && { tls: {} }), ...extra };
+  if (kind === '+cluster') return cluster(nodes, common);
+  if (kind === '+sentinel') return { sentinels: nodes, name: master, db: Number(database), ...common };
+  return { ...nodes[0], db: Number(database), ...common };
 };
+const URL_PARTS = /^(rediss?)(\+\w+)?:\/\/([^@]*@)?([^/?]+)\/?(\d*)(?:\?master=(.*))?$/;
+const clusters = [];
+
+function cluster(nodes, redisOptions) {
+  const { Cluster } = require('ioredis');
+  clusters.push(new Cluster(nodes, { redisOptions }));
+  return clusters.at(-1);
+}
+exports.closeClusters = () => clusters.splice(0).forEach((client) => client.disconnect());
 
 exports.required = (name) => {
   if (process.env[name]) return process.env[name];
@@ -29,7 +40,8 @@ exports.required = (name) => {
 exports.ledger = (url, name) => {
   if (!name) return { added: async () => {}, done: async () => {}, close: () => {} };
   const Redis = require('ioredis');
-  const client = new Redis(exports.options(url, { maxRetriesPerRequest: null }));
+  const options = exports.options(url, { maxRetriesPerRequest: null });
+  const client = clusters.includes(options) ? options : new Redis(options);
   client.on('error', (error) => console.error(`ledger: ${error.message}`));
   return {
     added: (queue, id) => client.hset(`ledger:${name}:added`, `${queue}:${id}`, 1),

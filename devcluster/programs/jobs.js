@@ -8,7 +8,7 @@
 //                           {worker: {...}}: more options of the worker, such as metrics)
 'use strict';
 const readline = require('node:readline');
-const { bullmq, options } = require('./connection');
+const { bullmq, closeClusters, options } = require('./connection');
 const { Queue, FlowProducer, Worker } = bullmq();
 
 function plain(value) {
@@ -69,6 +69,7 @@ async function answered(script) {
     }
   }
   await queue.close();
+  closeClusters();
   return answer;
 }
 

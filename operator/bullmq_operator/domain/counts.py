@@ -92,6 +92,8 @@ class UnknownReason(enum.StrEnum):
     NOT_ALLOWED = "DefaultRedisNotAllowed"
     NOT_CONFIGURED = "NoRedisConfigured"
     WRONG_TYPE = "UnexpectedKeyType"
+    TLS_FAILED = "TLSFailed"
+    WRONG_TOPOLOGY = "WrongTopology"
 
     @property
     def needs_edit(self) -> bool:
@@ -106,6 +108,7 @@ _NEEDS_EDIT = frozenset(
         UnknownReason.BAD_URL,
         UnknownReason.NOT_ALLOWED,
         UnknownReason.NOT_CONFIGURED,
+        UnknownReason.WRONG_TOPOLOGY,
     }
 )
 

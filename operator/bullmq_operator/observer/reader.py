@@ -129,7 +129,8 @@ class QueueReader:
         self, backends: Collection[Backend], connection: RedisConnection, server: ServerInfo
     ) -> None:
         """Two names of one server are one place: that is how `Conflict` is found."""
-        identities = frozenset({connection.address, f"run {server.run_id}/{connection.database}"})
+        runs = (f"run {run_id}/{connection.database}" for run_id in server.processes)
+        identities = frozenset((connection.address, *runs))
         for backend in backends:
             for family in self._cache.set_identities(backend, identities):
                 self._wake(family)

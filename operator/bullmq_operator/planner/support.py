@@ -7,7 +7,6 @@ from bullmq_operator.domain.spec import LateJobs, OnTimeout, Spec
 
 def unsupported(spec: Spec) -> tuple[str, ...]:
     """Fields set to something that is not supported yet, as `field: value`."""
-    redis = spec.redis
     rows = (
         (spec.drain.handover != "OwnWorkers", f"drain.handover: {spec.drain.handover}"),
         (
@@ -20,8 +19,5 @@ def unsupported(spec: Spec) -> tuple[str, ...]:
         (spec.retire.late_jobs is LateJobs.MIGRATE, "retire.lateJobs: Migrate"),
         (spec.retention, "retention"),
         (spec.deletion_policy != "Orphan", f"deletionPolicy: {spec.deletion_policy}"),
-        (redis.sentinel is not None, "redis.sentinel"),
-        (redis.topology != "Standalone", f"redis.topology: {redis.topology}"),
-        (redis.tls, "redis.tls"),
     )
     return tuple(text for is_set, text in rows if is_set)

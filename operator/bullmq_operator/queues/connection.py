@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
-from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster, Sentinel
-from redis.asyncio.connection import Connection, SSLConnection
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import Connection
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 
 from bullmq_operator.domain.counts import UnknownReason
+from bullmq_operator.queues.cluster import ClusterClient, each_primary
 from bullmq_operator.queues.errors import QueueReadError, translated
+from bullmq_operator.queues.sentinel import MasterPool, Sentinels
+from bullmq_operator.queues.tls import TlsConnection, trust
 
 MAX_CONNECTIONS: Final = 8
 SOCKET_SECONDS: Final = 5.0
@@ -24,6 +28,8 @@ RETRIES: Final = 1
 All our scripts may run twice: the second run finds nothing left to do."""
 DEFAULT_PORT: Final = 6379
 SENTINEL_PORT: Final = 26379
+SCHEMES: Final = {"redis": False, "valkey": False, "rediss": True, "valkeys": True}
+"""And whether each means TLS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +59,15 @@ class ServerInfo:
     """Who answers: another run or replication id means the history may have changed."""
 
     run_id: str
+    """Of a Redis Cluster: those of all primaries, sorted, with commas between."""
     replication_id: str
+    """The same."""
     role: str
+    """`slave` where any of them is one."""
     maxmemory_policy: str | None
+    """None: not told."""
+    processes: frozenset[str] = frozenset()
+    """Run ids: who shares one is the same Redis. Empty where a managed Redis hides it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,54 +81,84 @@ class RedisConnection:
     """`host:port/db`, without credentials."""
     database: int
     is_cluster: bool = False
+    master_pool: MasterPool | None = field(default=None, repr=False)
+    """Set where Sentinel names the server."""
 
     async def server(self) -> ServerInfo:
-        """INFO of the (first) primary. Raises QueueReadError."""
+        """INFO of the server, or of all primaries of a Cluster.
+
+        Raises QueueReadError, also where the server is not what the settings say of it, or where
+        the master has moved since the last call.
+        """
+        if self.is_cluster:
+            return _server(await each_primary(self.client, self.address))
+        if self.master_pool is not None:
+            with translated(self.address):
+                await self.master_pool.confirm()
         with translated(self.address):
-            if self.is_cluster:
-                await self.client.initialize()
-                node = self.client.get_primaries()[0]
-                info = await self.client.info(target_nodes=node)
-            else:
-                info = await self.client.info()
-        return ServerInfo(
-            run_id=str(info.get("run_id", "")),
-            replication_id=str(info.get("master_replid", "")),
-            role=str(info.get("role", "")),
-            maxmemory_policy=info.get("maxmemory_policy"),
-        )
+            info: Mapping[str, Any] = await self.client.info()
+        if info.get("redis_mode") == "cluster" or info.get("server_mode") == "cluster":
+            raise QueueReadError(
+                UnknownReason.WRONG_TOPOLOGY,
+                f"Redis {self.address} is a node of a Redis Cluster; set spec.redis.topology to "
+                "Cluster.",
+            )
+        return _server([info])
 
     async def close(self) -> None:
         """Drop all connections; errors of dying sockets don't matter any more."""
         with suppress(QueueReadError), translated(self.address):
-            await self.client.aclose()
+            await (self.master_pool.close() if self.master_pool else self.client.aclose())
+
+
+def _server(infos: Iterable[Mapping[str, Any]]) -> ServerInfo:
+    """A proof on a Cluster starts anew when any of its primaries is another one: that costs a
+    quiet period, and needs no knowledge of which slot was where."""
+    ordered = sorted(infos, key=lambda info: str(info.get("run_id", "")))
+    run_ids = [str(info.get("run_id") or "") for info in ordered]
+    roles = {str(info.get("role") or "") for info in ordered}
+    policies = {info.get("maxmemory_policy") for info in ordered}
+    return ServerInfo(
+        run_id=",".join(run_ids),
+        replication_id=",".join(str(info.get("master_replid") or "") for info in ordered),
+        role="slave" if roles & {"slave", "replica"} else min(roles, default=""),
+        maxmemory_policy=next(
+            (str(policy) for policy in policies if policy not in (None, "noeviction")),
+            "noeviction" if "noeviction" in policies else None,
+        ),
+        processes=frozenset(filter(None, run_ids)),
+    )
 
 
 def connect(settings: ConnectionSettings) -> RedisConnection:
     """Build the client; nothing is sent before its first use.
 
-    Raises QueueReadError(BAD_URL) for settings that can't be an address.
+    Raises QueueReadError for settings that can't be an address, and for a CA that is none.
     """
     if settings.sentinel_master is not None:
         return _through_sentinel(settings, settings.sentinel_master)
     target = _parse(settings.url or "")
-    common = _common(settings, tls=target.tls or settings.tls)
-    common["username"] = settings.username or target.username
-    common["password"] = settings.password or target.password
+    options = _common(settings, tls=target.tls or settings.tls)
+    options["username"] = settings.username or target.username
+    options["password"] = settings.password or target.password
     if settings.topology == "Cluster":
-        return _to_cluster(target, common)
-    secure = common.pop("ssl")
-    pool = BlockingConnectionPool(
+        return _to_cluster(target, options)
+    pool = _pool(target.host, target.port, {**options, "db": target.database})
+    return RedisConnection(
+        Redis.from_pool(pool), f"{target.location}/{target.database}", target.database
+    )
+
+
+def _pool(host: str, port: int, options: dict[str, Any]) -> BlockingConnectionPool:
+    tls = options.pop("ssl")
+    return BlockingConnectionPool(
         max_connections=MAX_CONNECTIONS,
         timeout=SOCKET_SECONDS,
-        connection_class=SSLConnection if secure else Connection,
-        host=target.host,
-        port=target.port,
-        db=target.database,
-        **common,
+        connection_class=TlsConnection if tls else Connection,
+        host=host,
+        port=port,
+        **options,
     )
-    client = Redis.from_pool(pool)
-    return RedisConnection(client, f"{target.location}/{target.database}", target.database)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +183,7 @@ def _parse(url: str) -> _Target:
         database = int(parts.path.strip("/") or 0)
     except ValueError:
         raise _bad_url() from None  # its text may quote the URL
-    if parts.scheme not in ("redis", "rediss") or not host or database < 0:
+    if parts.scheme not in SCHEMES or not host or database < 0 or "db" in parse_qs(parts.query):
         raise _bad_url()
     return _Target(
         host=host,
@@ -149,7 +191,7 @@ def _parse(url: str) -> _Target:
         database=database,
         username=unquote(parts.username) if parts.username else None,
         password=unquote(parts.password) if parts.password else None,
-        tls=parts.scheme == "rediss",
+        tls=SCHEMES[parts.scheme],
     )
 
 
@@ -170,19 +212,18 @@ def _common(settings: ConnectionSettings, *, tls: bool) -> dict[str, Any]:
         "protocol": 2,  # no HELLO: proxies and Redis 5 don't know it
         "ssl": tls,
     }
-    if tls and settings.ca is not None:
+    if tls:
+        trust(settings.ca)  # raises now rather than at each connection
         options["ssl_ca_data"] = settings.ca
     return options
 
 
-def _to_cluster(target: _Target, common: dict[str, Any]) -> RedisConnection:
+def _to_cluster(target: _Target, options: dict[str, Any]) -> RedisConnection:
     if target.database != 0:
         raise QueueReadError(
             UnknownReason.BAD_URL, "A Redis Cluster has database 0 only; remove it from the URL."
         )
-    client = RedisCluster(
-        host=target.host, port=target.port, max_connections=MAX_CONNECTIONS, **common
-    )
+    client = ClusterClient(target.host, target.port, **options)
     return RedisConnection(client, f"{target.location}/0", 0, is_cluster=True)
 
 
@@ -190,18 +231,22 @@ def _through_sentinel(settings: ConnectionSettings, master: str) -> RedisConnect
     nodes = [_node(text) for text in settings.sentinel_nodes]
     if not nodes:
         raise QueueReadError(UnknownReason.BAD_URL, "No Sentinel node is named.")
-    common = _common(settings, tls=settings.tls)
-    of_sentinels = {**common, "password": settings.sentinel_password}
-    sentinel = Sentinel(nodes, sentinel_kwargs=of_sentinels, **common)  # type: ignore[no-untyped-call]
-    client = sentinel.master_for(
-        master,
-        db=settings.database,
-        username=settings.username,
-        password=settings.password,
-        max_connections=MAX_CONNECTIONS,
-    )
+    options = _common(settings, tls=settings.tls)
     where = ",".join(_joined(host, port) for host, port in nodes)
-    return RedisConnection(client, f"{master}@{where}/{settings.database}", settings.database)
+    login = {"password": settings.sentinel_password}
+    clients = [Redis.from_pool(_pool(host, port, {**options, **login})) for host, port in nodes]
+    options["username"], options["password"] = settings.username, settings.password
+    pool = MasterPool(
+        master,
+        Sentinels(clients, where),
+        tls=options.pop("ssl"),
+        max_connections=MAX_CONNECTIONS,
+        timeout=SOCKET_SECONDS,
+        db=settings.database,
+        **options,
+    )
+    address = f"{master}@{where}/{settings.database}"
+    return RedisConnection(Redis(connection_pool=pool), address, settings.database, False, pool)
 
 
 def _node(text: str) -> tuple[str, int]:

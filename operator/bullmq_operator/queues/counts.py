@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import groupby
 from typing import Any, Final
 
 from bullmq_operator.domain.counts import QueueCounts, QueueReading, Unknown, UnknownReason
 from bullmq_operator.queues import scripts
-from bullmq_operator.queues.connection import MAX_CONNECTIONS, RedisConnection
-from bullmq_operator.queues.errors import QueueReadError, translated, wrong_type_message
+from bullmq_operator.queues.cluster import for_each_base, slot_of, untagged
+from bullmq_operator.queues.connection import RedisConnection
+from bullmq_operator.queues.errors import QueueReadError, refusal_in_script, translated
 
 CHUNK: Final = 100
 """Queues per call: about 1 ms of Redis's time."""
@@ -27,8 +29,11 @@ in one go, so whoever else asks Redis for something waits for so many."""
 
 _COUNTS: Final = scripts.load("counts")
 
-Row = list[Any] | str
-"""What lua/counts.lua says of one queue. The same row: nothing that is counted has changed."""
+Row = list[Any] | str | Unknown
+"""What lua/counts.lua says of one queue, or why it was not asked (its node of a Cluster is lost).
+The same row: nothing that is counted has changed."""
+_NO_TIME: Final = datetime.min.replace(tzinfo=UTC)
+"""Of an answer that tells of no queue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +82,8 @@ def calls_for(
     connection: RedisConnection, bases: Sequence[str], with_stamp: Collection[str]
 ) -> list[Call]:
     """The queues in this order, so many to a call as Redis answers in about a millisecond."""
-    size = 1 if connection.is_cluster else CHUNK
     calls = []
-    for start in range(0, len(bases), size):
-        chunk = tuple(bases[start : start + size])
+    for chunk in _chunks(connection, bases):
         flags = "".join("1" if base in with_stamp else "0" for base in chunk)
         keys = [f"{chunk[0]}meta"] if connection.is_cluster else []
         words = (word.encode() for word in (*keys, flags, *chunk))
@@ -88,8 +91,21 @@ def calls_for(
     return calls
 
 
+def _chunks(connection: RedisConnection, bases: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """On a Cluster a call is for queues of one slot: all of them where the prefix has a tag."""
+    for _, neighbours in groupby(bases, slot_of if connection.is_cluster else bool):
+        same = tuple(neighbours)
+        for start in range(0, len(same), CHUNK):
+            yield same[start : start + CHUNK]
+
+
 async def ask(connection: RedisConnection, calls: Sequence[Call]) -> list[Answer]:
-    """The answers, in the order of the calls. Raises QueueReadError at the first that fails."""
+    """The answers, in the order of the calls. Raises QueueReadError at the first that fails.
+
+    On a Cluster it raises only when all of them fail: a lost node does not fail the others.
+    """
+    if connection.is_cluster:
+        return await _ask_cluster(connection, calls)
     pending = deque(enumerate(calls))
     answers: dict[int, Answer] = {}
 
@@ -103,7 +119,7 @@ async def ask(connection: RedisConnection, calls: Sequence[Call]) -> list[Answer
             pending.clear()  # for the others: what follows would fail as this did
             raise
 
-    width = min(MAX_CONNECTIONS if connection.is_cluster else IN_FLIGHT, len(calls))
+    width = min(IN_FLIGHT, len(calls))
     results = await asyncio.gather(*(work() for _ in range(width)), return_exceptions=True)
     with translated(connection.address):
         for failure in results:
@@ -112,10 +128,32 @@ async def ask(connection: RedisConnection, calls: Sequence[Call]) -> list[Answer
     return [answers[number] for number in range(len(calls))]
 
 
+async def _ask_cluster(connection: RedisConnection, calls: Sequence[Call]) -> list[Answer]:
+    async def one(number: int) -> Answer:
+        if slot_of(calls[number].bases[0]) is None:
+            raise untagged(calls[number].bases[0], connection.address)
+        reply = await scripts.evaluate(connection, _COUNTS, calls[number].words)
+        return Answer(_time(reply[0]), reply[1:])
+
+    bases = [call.bases[0] for call in calls]
+    found = await for_each_base(connection.client, connection.address, bases, one)
+    failures = [answer for answer in found if isinstance(answer, QueueReadError)]
+    if failures and all(isinstance(a, QueueReadError) and a.__cause__ for a in found):
+        raise failures[0]
+    return [
+        Answer(_NO_TIME, [answer.unknown] * len(call.bases))
+        if isinstance(answer, QueueReadError)
+        else answer
+        for call, answer in zip(calls, found, strict=True)
+    ]
+
+
 def parsed(address: str, base: str, row: Row, redis_time: datetime) -> QueueReading | Unknown:
     """What a row means."""
+    if isinstance(row, Unknown):
+        return row
     if isinstance(row, str):
-        return _failure(address, base, row)
+        return refusal_in_script(row, address, base)
     unfinished, jobs_added, completed, failed, paused, has_keys, stamp = row
     if jobs_added and not jobs_added.isdecimal():
         return _no_number(base)
@@ -149,15 +187,3 @@ def _no_number(base: str) -> Unknown:
         UnknownReason.WRONG_TYPE,
         f"The key {base}id holds no number, so nothing can be added; look at it by hand.",
     )
-
-
-def _failure(address: str, base: str, error: str) -> Unknown:
-    queue = f"queue {base.rstrip(':')}"
-    if "WRONGTYPE" in error:
-        return Unknown(UnknownReason.WRONG_TYPE, wrong_type_message(queue))
-    if any(mark in error for mark in ("NOPERM", "ACL failure", "permission")):
-        return Unknown(
-            UnknownReason.FORBIDDEN,
-            f"Redis {address} forbids its user to read {queue}; extend the user's ACL.",
-        )
-    return Unknown(UnknownReason.UNREACHABLE, f"Redis {address} could not read {queue}.")

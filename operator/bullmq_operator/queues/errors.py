@@ -2,7 +2,9 @@
 
     QueueReadError(reason, message)     one sentence; never a credential, never the library's text
 
-Most specific first: redis-py derives AuthenticationError from ConnectionError.
+The library hides causes: an expired certificate is a ConnectionError, and so is a wrong password;
+its cluster client says "cannot be connected" for both. So the whole chain of causes is held against
+the table in failures.py.
 """
 
 from __future__ import annotations
@@ -15,6 +17,9 @@ from contextlib import contextmanager
 from redis import exceptions as vendor
 
 from bullmq_operator.domain.counts import Unknown, UnknownReason
+from bullmq_operator.queues.failures import FAILURES
+
+LOGIN = "spec.redis.usernameFrom, passwordFrom or urlFrom"
 
 
 class QueueReadError(Exception):
@@ -32,47 +37,67 @@ class QueueReadError(Exception):
 
 
 @contextmanager
-def translated(address: str) -> Iterator[None]:
-    """Turn whatever the client library raises inside into QueueReadError."""
+def translated(address: str, *, what: str = "Redis", login: str = LOGIN) -> Iterator[None]:
+    """Turn whatever the client library raises inside into QueueReadError.
+
+    `login` names the field that holds the credentials for this server.
+    """
     try:
         yield
-    except vendor.RedisError as error:
-        raise _translate(error, address) from error
-    except (vendor.RedisClusterException, OSError, asyncio.IncompleteReadError) as error:
-        raise _unreachable(error, address) from error
+    except (
+        vendor.RedisError,
+        vendor.RedisClusterException,
+        OSError,
+        asyncio.IncompleteReadError,
+    ) as error:
+        raise _translate(error, f"{what} {address}", login) from error
 
 
-def _translate(error: vendor.RedisError, address: str) -> QueueReadError:
-    text = str(error)
-    if isinstance(error, vendor.AuthenticationError) or text.startswith(("NOAUTH", "WRONGPASS")):
-        return QueueReadError(
-            UnknownReason.WRONG_PASSWORD,
-            f"Redis {address} refused the user name or password; correct the Secret.",
-        )
-    if isinstance(error, vendor.BusyLoadingError) or text.startswith("LOADING"):
-        return QueueReadError(
-            UnknownReason.LOADING, f"Redis {address} is loading its data; it is asked again."
-        )
-    if isinstance(error, vendor.ReadOnlyError) or "READONLY" in text:
-        return QueueReadError(
-            UnknownReason.READ_ONLY,
-            f"Redis {address} is a read-only replica; use the address of the primary.",
-        )
-    if isinstance(error, vendor.NoPermissionError) or _FORBIDDEN.search(text):
-        return QueueReadError(
-            UnknownReason.FORBIDDEN,
-            f"Redis {address} forbids its user {_command(text)}; extend the user's ACL.",
-        )
+def refusal_in_script(text: str, address: str, base: str) -> Unknown:
+    """What a script said of one queue, where Redis as such could be read."""
+    queue = f"queue {base.rstrip(':')}"
     if "WRONGTYPE" in text:
-        return QueueReadError(UnknownReason.WRONG_TYPE, wrong_type_message(address))
-    if isinstance(error, vendor.OutOfMemoryError) or "OOM command" in text:
-        return QueueReadError(
-            UnknownReason.UNREACHABLE, f"Redis {address} is out of memory and refuses to write."
-        )
-    return _unreachable(error, address)
+        return Unknown(UnknownReason.WRONG_TYPE, wrong_type_message(queue))
+    found = _told_by(text, f"Redis {address}", LOGIN)
+    if found is not None:
+        return found.unknown
+    return Unknown(UnknownReason.UNREACHABLE, f"Redis {address} could not read {queue}.")
 
 
-_FORBIDDEN = re.compile(r"NOPERM|ACL failure|no permissions|unknown command", re.IGNORECASE)
+def wrong_type_message(where: str) -> str:
+    """For a queue one of whose keys is of a type that BullMQ never writes."""
+    return f"A key of {where} is of a type that BullMQ does not write; look at it by hand."
+
+
+def _translate(error: BaseException, server: str, login: str) -> QueueReadError:
+    chain = list(_chain(error))
+    text = "\n".join(f"{type(one).__name__} {one}" for one in chain)
+    if "WRONGTYPE" in text:
+        return QueueReadError(UnknownReason.WRONG_TYPE, wrong_type_message(server))
+    found = _told_by(text, server, login)
+    if found is not None:
+        return found
+    refused = next((one for one in chain if isinstance(one, vendor.ResponseError)), None)
+    what = "can't be reached" if refused is None else f"refused a command ({_code(refused)})"
+    return QueueReadError(UnknownReason.UNREACHABLE, f"{server} {what}; it is asked again.")
+
+
+def _told_by(text: str, server: str, login: str) -> QueueReadError | None:
+    for failure in FAILURES:
+        if failure.pattern.search(text):
+            says = failure.says.format(login=login, command=_command(text))
+            return QueueReadError(failure.reason, f"{server} {says}.")
+    return None
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and what led to it."""
+    while error is not None:
+        yield error
+        suppressed = None if error.__suppress_context__ else error.__context__
+        error = error.__cause__ or suppressed
+
+
 _COMMAND = re.compile(r"(?:run the|unknown command)\s+['\"`]([\w|-]+)", re.IGNORECASE)
 
 
@@ -81,23 +106,7 @@ def _command(text: str) -> str:
     return f"the command {found[1].upper().replace('|', ' ')}" if found else "a command or a key"
 
 
-def wrong_type_message(where: str) -> str:
-    """For a queue one of whose keys is of a type that BullMQ never writes."""
-    return f"A key of {where} is of a type that BullMQ does not write; look at it by hand."
-
-
-def _unreachable(error: Exception, address: str) -> QueueReadError:
-    """The library's text may quote an address with a password: only its kind is told."""
-    if isinstance(error, (vendor.TimeoutError, TimeoutError)):
-        what = "did not answer in time"
-    elif isinstance(error, vendor.MaxConnectionsError):
-        what = "has no connection left for the operator"
-    elif isinstance(error, (vendor.MasterDownError, vendor.ClusterDownError)):
-        what = "has no primary at the moment"
-    elif isinstance(error, vendor.ResponseError):
-        what = f"refused a command ({str(error).split(' ', 1)[0][:32]})"
-    elif "CERTIFICATE" in str(error).upper():
-        what = "shows a TLS certificate that is not trusted; check tls and the CA"
-    else:
-        what = "can't be reached"
-    return QueueReadError(UnknownReason.UNREACHABLE, f"Redis {address} {what}.")
+def _code(error: vendor.ResponseError) -> str:
+    """The error's first word: what follows may quote a key or a value."""
+    found = re.match(r"[A-Z]{3,32}\b", str(error))
+    return found[0] if found else str(error.status_code or "ERR")

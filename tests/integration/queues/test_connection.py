@@ -39,6 +39,7 @@ async def failure(settings: ConnectionSettings) -> QueueReadError:
         pytest.param(f"redis://:{SECRET}@host/one", id="a database that is no number"),
         pytest.param(f"redis://:{SECRET}@", id="no host"),
         pytest.param(f"redis://:{SECRET}@host/-1", id="a database below zero"),
+        pytest.param(f"redis://:{SECRET}@host/?db=2", id="a database where nobody looks for it"),
     ],
 )
 def test_a_bad_url_is_named_without_being_shown(url: str) -> None:
@@ -54,6 +55,7 @@ def test_a_bad_url_is_named_without_being_shown(url: str) -> None:
     [
         pytest.param(ConnectionSettings(url="redis://u:p@cache/3"), "cache:6379/3", id="defaults"),
         pytest.param(ConnectionSettings(url="rediss://[::1]:7000"), "[::1]:7000/0", id="IPv6"),
+        pytest.param(ConnectionSettings(url="valkeys://cache/1"), "cache:6379/1", id="Valkey"),
         pytest.param(
             ConnectionSettings(sentinel_master="main", sentinel_nodes=("a", "b:1"), database=2),
             "main@a:26379,b:1/2",
@@ -106,7 +108,9 @@ async def test_a_closed_port_is_unreachable_and_the_message_has_no_secret() -> N
         port = unused.getsockname()[1]
         error = await failure(ConnectionSettings(url=f"redis://:{SECRET}@127.0.0.1:{port}/0"))
     assert error.reason is UnknownReason.UNREACHABLE
-    assert error.message == f"Redis 127.0.0.1:{port}/0 can't be reached."
+    assert error.message == (
+        f"Redis 127.0.0.1:{port}/0 can't be reached: nothing listens there; it is asked again."
+    )
 
 
 async def test_a_server_without_tls_is_unreachable_by_tls(redis_server: RedisServer) -> None:
