@@ -31,7 +31,7 @@ from bullmq_operator.queues.errors import QueueReadError
 log = structlog.get_logger(__name__)
 
 SOON_S = 1.0
-"""After a conflict or a refusal: the watch has told the news by then."""
+"""After a conflict or a refusal, should nothing wake the family before."""
 SUSPENDED_S = 15.0
 """Namespaces are not watched: while one is frozen, its annotation is looked at this often."""
 

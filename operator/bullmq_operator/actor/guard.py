@@ -10,7 +10,7 @@ from bullmq_operator.actor.errors import ActError, RefusedError
 from bullmq_operator.actor.ports import Kubernetes, World
 from bullmq_operator.domain.counts import Unknown
 from bullmq_operator.domain.observation import VersionView
-from bullmq_operator.kube.codec import parse_version
+from bullmq_operator.kube.codec import MalformedObjectError, parse_version
 from bullmq_operator.queues.connection import RedisConnection
 
 
@@ -45,7 +45,10 @@ class Guard:
         if answer is None:
             self._world.drop_version(planned.key)
             raise RefusedError(f"{planned.key} is gone")
-        now = parse_version(answer)
+        try:
+            now = parse_version(answer)
+        except MalformedObjectError as failure:
+            raise RefusedError(f"{planned.key} can't be understood: {failure}") from failure
         self._world.put_version(now)
         if now.uid != planned.uid or now.generation != planned.generation:
             raise RefusedError(f"{planned.key} was edited or made anew")

@@ -36,6 +36,9 @@ class World(Protocol):
     def put_workload(self, workload: Workload) -> None:
         """The answer to a scaling of ours."""
 
+    def drop_workload(self, key: WorkloadKey) -> None:
+        """The API server says that it is gone."""
+
     def scaled_to_zero(self, key: WorkloadKey) -> None:
         """We set its replicas to 0."""
 
@@ -59,6 +62,9 @@ class Kubernetes(Protocol):
         """Whether the namespace is annotated `bullmq-operator.dev/suspend: "true"`."""
 
     async def get_version(self, key: VersionKey) -> dict[str, Any] | None:
+        """The object as it is now; None when it is gone."""
+
+    async def get_workload(self, key: WorkloadKey) -> dict[str, Any] | None:
         """The object as it is now; None when it is gone."""
 
     async def patch_status(

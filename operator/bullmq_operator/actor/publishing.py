@@ -73,11 +73,29 @@ class Publisher:
         try:
             answer = await self._kube.patch_status(view.version, patch)
         except NotFoundError:
-            self._coarse.forget(key)
-            self._world.drop_version(key)
+            self._gone(key)
+            raise
+        except ConflictError:
+            await self._look_again(key)
             raise
         self._coarse.written(key, self._clock.monotonic())
         try:
             self._world.put_version(parse_version(answer))
         except MalformedObjectError as failure:
             raise ConflictError(str(failure)) from failure
+
+    async def _look_again(self, key: VersionKey) -> None:
+        """Somebody changed the object since it was looked at: the next pass shall have it as it is
+        now, also while the watch is silent."""
+        try:
+            now = await self._kube.get_version(key)
+            if now is None:
+                self._gone(key)
+            else:
+                self._world.put_version(parse_version(now))
+        except (KubeError, MalformedObjectError) as failure:
+            log.info("not looked at again", version=str(key), why=str(failure))
+
+    def _gone(self, key: VersionKey) -> None:
+        self._coarse.forget(key)
+        self._world.drop_version(key)

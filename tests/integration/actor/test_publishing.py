@@ -86,6 +86,30 @@ async def test_what_could_not_be_put_on_record_is_not_done_or_said(
     assert "DrainStarted" not in {event["reason"] for event in events}
 
 
+async def test_after_a_conflict_the_next_pass_has_the_object_as_it_is_without_any_watch(
+    hands: Hands, cluster: Cluster, a_version: Callable[..., QueueVersion]
+) -> None:
+    version = a_version()
+    edit = ("patch", "queueversion", version.key.name, "--type=merge", "-p")
+    cluster.kubectl(*edit, '{"spec":{"suspend":true}}', namespace=version.key.namespace)
+    await write(hands, version, DRAINING)
+    now = known(hands, version)
+    assert (now.spec.suspend, now.status.phase) == (True, Phase.PENDING)
+    assert hands.woken == [version.family]
+    await write(hands, now, DRAINING)
+    assert stored(cluster, version)["phase"] == "Draining"
+
+
+async def test_after_a_conflict_with_a_namesake_the_old_object_is_forgotten(
+    hands: Hands, cluster: Cluster, a_version: Callable[..., QueueVersion]
+) -> None:
+    version = a_version()
+    cluster.kubectl("delete", "queueversion", version.key.name, namespace=version.key.namespace)
+    namesake = a_version()
+    await write(hands, version, DRAINING)
+    assert known(hands, version) == namesake
+
+
 async def test_a_version_that_went_does_not_hold_up_its_sibling(
     hands: Hands, cluster: Cluster, a_version: Callable[..., QueueVersion]
 ) -> None:

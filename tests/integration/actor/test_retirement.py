@@ -76,6 +76,18 @@ async def test_an_edit_that_no_watch_has_told_yet_stops_it(
     assert keys(redis_server) == before
 
 
+async def test_an_object_that_can_not_be_understood_any_more_stops_it(
+    hands: Hands, cluster: Cluster, redis_server: RedisServer, finished: QueueVersion
+) -> None:
+    action, observation = await hands.retirement_of(finished), await hands.observed(finished)
+    edit = ("patch", "queueversion", finished.key.name, "--subresource=status", "--type=merge")
+    year_0 = '{"status":{"retiredAt":"0000-01-01T00:00:00Z"}}'  # the API server knows that year
+    cluster.kubectl(*edit, "-p", year_0, namespace=finished.key.namespace)
+    before = keys(redis_server)
+    assert await hands.execute(Plan(actions=(action,)), observation) == SOON_S
+    assert keys(redis_server) == before
+
+
 async def test_a_deletion_of_the_object_that_no_watch_has_told_yet_stops_it(
     hands: Hands, cluster: Cluster, redis_server: RedisServer, finished: QueueVersion
 ) -> None:

@@ -56,6 +56,24 @@ async def test_a_workload_that_changed_is_left_alone_and_looked_at_again(
     plan = Plan(actions=(ScaleToZero(version.key, workload),))
     assert await hands.execute(plan, await hands.observed(version)) == SOON_S
     assert replicas(cluster, workload) == 5
+    now = hands.cache.workload(workload.key)
+    assert now is not None
+    assert now.replicas == 5
+
+
+async def test_a_workload_that_went_is_forgotten(
+    hands: Hands,
+    cluster: Cluster,
+    a_version: Callable[..., QueueVersion],
+    a_deployment: Callable[..., Workload],
+) -> None:
+    version, workload = a_version(), settled(cluster, a_deployment())
+    hands.cache.upsert_workload(workload)
+    observation = await hands.observed(version)
+    cluster.kubectl("delete", "deployment", workload.key.name, namespace=workload.key.namespace)
+    plan = Plan(actions=(ScaleToZero(version.key, workload),))
+    assert await hands.execute(plan, observation) == SOON_S
+    assert hands.cache.workload(workload.key) is None
 
 
 @pytest.mark.parametrize(
