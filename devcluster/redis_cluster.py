@@ -55,10 +55,19 @@ class RedisCluster:
     def owner(self, key: str) -> RedisServer:
         """The node that has a key's slot now."""
         slot = key_slot(key.encode())
-        for first, last, (_, port, *_), *_ in self._ask(self.nodes[0], "CLUSTER", "SLOTS"):
+        for first, last, (_, port, *_), *_ in self._ask_any("CLUSTER", "SLOTS"):
             if first <= slot <= last:
                 return next(node for node in self.nodes if node.port == port)
         raise LookupError(f"no node has slot {slot}")
+
+    def wait_healthy(self) -> None:
+        """Until every node finds all of them well."""
+        for node in self.nodes:
+            wait_until(partial(self._is_healthy, node), "the cluster's health", MEETING_SECONDS)
+
+    def wait_taken_over(self, key: str, lost: RedisServer) -> None:
+        """Until a replica has the slot of this key, which the lost master had."""
+        wait_until(lambda: self.owner(key) is not lost, "a replica to take over", MEETING_SECONDS)
 
     def start(self) -> RedisCluster:
         """Start all nodes and wait until each finds the cluster healthy."""
@@ -120,8 +129,7 @@ class RedisCluster:
         for number, replica in enumerate(self.nodes[self._masters :]):
             master = self._id(masters[number % len(masters)])
             wait_until(partial(self._follows, replica, master), "a replica", MEETING_SECONDS)
-        for node in self.nodes:
-            wait_until(partial(self._is_healthy, node), "the cluster's health", MEETING_SECONDS)
+        self.wait_healthy()
 
     def _follows(self, replica: RedisServer, master: str) -> bool:
         try:
@@ -131,12 +139,23 @@ class RedisCluster:
         return True
 
     def _is_healthy(self, node: RedisServer) -> bool:
-        info = self._ask(node, "CLUSTER", "INFO")
+        try:
+            info = self._ask(node, "CLUSTER", "INFO")
+        except redis.RedisError:  # it is not up (again) yet
+            return False
         known = f"cluster_known_nodes:{len(self.nodes)}"
         return "cluster_state:ok" in info and known in info and "cluster_slots_ok:16384" in info
 
     def _id(self, node: RedisServer) -> str:
         return str(self._ask(node, "CLUSTER", "MYID"))
+
+    def _ask_any(self, *words: Any) -> Any:
+        for node in self.nodes[:-1]:
+            try:
+                return self._ask(node, *words)
+            except redis.ConnectionError:
+                continue  # it was killed
+        return self._ask(self.nodes[-1], *words)
 
     @staticmethod
     def _ask(node: RedisServer, *words: Any) -> Any:
