@@ -31,6 +31,7 @@ from bullmq_operator.observer.attachments import Attachments
 from bullmq_operator.observer.backends import Backends, DefaultRedis
 from bullmq_operator.observer.cache import Cache
 from bullmq_operator.observer.contests import Contests
+from bullmq_operator.observer.hints import Hints
 from bullmq_operator.observer.outcomes import Outcomes
 from bullmq_operator.observer.poller import Poller
 from bullmq_operator.observer.reader import QueueReader
@@ -169,6 +170,7 @@ class Core:
     intake: Intake
     reconcilers: Reconcilers[FamilyKey]
     poller: Poller
+    hints: Hints
     backends: Backends
 
     @classmethod
@@ -193,13 +195,15 @@ class Core:
             kube=kube,
             clock=clock,
         )
+        poller = _poller(settings, sources, memory)
         family = FamilyReconciler(cache, Assembler(sources), _executor(kube, world, clock, memory))
         return cls(
             intake=Intake(world, kube, settings.namespaces),
             reconcilers=Reconcilers(
                 memory.workqueue, family.reconcile, Journal(metrics), clock.monotonic
             ),
-            poller=_poller(settings, sources, memory),
+            poller=poller,
+            hints=Hints(cache, backends, memory.readings, poller.look),
             backends=backends,
         )
 

@@ -197,6 +197,7 @@ class Process:
             {
                 "reconcilers": core.reconcilers.run(RECONCILERS),
                 "poll": core.poller.run(),
+                "hints": core.hints.run(),
                 "resync": resync_for_ever(
                     lambda: self._list_families(core),
                     self._memory.workqueue,

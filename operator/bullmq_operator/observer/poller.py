@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -17,7 +17,12 @@ from bullmq_operator.observer.ports import Clock
 from bullmq_operator.observer.reader import Change, QueueReader
 from bullmq_operator.observer.readings import Readings
 from bullmq_operator.observer.roster import Roster
-from bullmq_operator.observer.wakeup import is_watched_closely, waits_for_workers, wakes
+from bullmq_operator.observer.wakeup import (
+    decides,
+    is_watched_closely,
+    waits_for_workers,
+    wakes,
+)
 
 TIDY_EVERY_BEATS = 60
 _LONG = float("inf")
@@ -63,6 +68,7 @@ class Poller:
         self._interval = interval.total_seconds()
         self._wake = wake
         self._woken: dict[FamilyKey, float] = {}
+        self._owed: set[FamilyKey] = set()
         self._attached: set[VersionKey] = set()
         self._watches: dict[tuple[Backend, ...], _Watch] = {}
         self.last_beat: float | None = None
@@ -76,6 +82,7 @@ class Poller:
             while True:
                 started = self._clock.monotonic()
                 self.last_beat = started
+                self._wake_owed()
                 beating = {group: task for group, task in beating.items() if not task.done()}
                 for group, backends in self._groups().items():
                     if group not in beating:
@@ -94,6 +101,24 @@ class Poller:
                 self._compare(version, change)
         for version in watch.waiting:
             await self._look_for_workers(version)
+
+    async def look(self, queues: Collection[QueueId]) -> None:
+        """Read some queues between two beats. What may change a family's plan wakes it now; mere
+        numbers, which a busy queue changes all the time, wake it at the next beat."""
+        changes = await self._reader.refresh(self._reader.roster(queues, queues))
+        for change in changes:
+            for watch in self._watches.values():
+                for version in watch.versions.get(change.queue, ()):
+                    if change.before is None or decides(change.before, change.after):
+                        self._compare(version, change)
+                    else:
+                        self._owed.add(version.family)
+
+    def _wake_owed(self) -> None:
+        for family in self._owed:
+            self._woken[family] = self._clock.monotonic()
+            self._wake(family)
+        self._owed.clear()
 
     def _watch_of(self, backends: tuple[Backend, ...]) -> _Watch:
         """As it was, unless a version came, went or changed."""

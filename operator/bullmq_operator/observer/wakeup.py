@@ -44,14 +44,18 @@ def wakes(
     since_last_wake: float,
 ) -> bool:
     """Whether the family should be planned anew, `since_last_wake` seconds after the last time."""
+    if decides(before, after):
+        return True
+    if isinstance(before, Unknown) or isinstance(after, Unknown) or not _activity(before, after):
+        return False
+    return is_watched_closely(version) or since_last_wake >= NUMBERS_EVERY_S
+
+
+def decides(before: QueueReading | Unknown, after: QueueReading | Unknown) -> bool:
+    """Whether more than numbers changed, of a job or of what can be told."""
     if isinstance(before, Unknown) or isinstance(after, Unknown):
         return _reason(before) != _reason(after)
-    active = _activity(before, after)
-    if not active and (before.is_paused, before.has_keys) == (after.is_paused, after.has_keys):
-        return False  # nearly all of ten thousand queues, at each beat
-    if _shape(before) != _shape(after):
-        return True
-    return is_watched_closely(version) or since_last_wake >= NUMBERS_EVERY_S
+    return _shape(before) != _shape(after)
 
 
 def _reason(reading: QueueReading | Unknown) -> str | None:

@@ -16,6 +16,7 @@ from bullmq_operator.domain.status import Phase, Status
 from bullmq_operator.observer.attachments import Attachments
 from bullmq_operator.observer.backends import Backends, DefaultRedis
 from bullmq_operator.observer.cache import Cache
+from bullmq_operator.observer.hints import Hints
 from bullmq_operator.observer.poller import Poller
 from bullmq_operator.observer.ports import Secrets
 from bullmq_operator.observer.reader import QueueReader
@@ -50,6 +51,7 @@ class Eyes:
     cache: Cache = field(default_factory=Cache)
     readings: Readings = field(default_factory=Readings)
     woken: Woken = field(default_factory=Woken)
+    interval: timedelta = INTERVAL
 
     def __post_init__(self) -> None:
         self.backends = Backends(self.secrets, self.default, self.clock)
@@ -68,9 +70,10 @@ class Eyes:
             reader=self.reader,
             attachments=Attachments(self.clock),
             clock=self.clock,
-            interval=INTERVAL,
+            interval=self.interval,
             wake=self.woken.append,
         )
+        self.hints = Hints(self.cache, self.backends, self.readings, self.poller.look)
 
     async def look(self, version: QueueVersion, *, insist: bool = False) -> Seen:
         """One fresh reading with its stamp."""
