@@ -239,3 +239,30 @@ def test_a_retired_queue_that_somebody_pauses_is_held_until_they_let_go(
     reach(world, old, Phase.RETIRED)
     assert not queue.has_keys
     assert world.actions()[-1] == "SweepRecreated orders-v1"
+
+
+@pytest.mark.parametrize(
+    "phase",
+    [
+        pytest.param(Phase.DRAINING, id="while it drains"),
+        pytest.param(Phase.RETIRING, id="during the delay"),
+    ],
+)
+def test_a_queue_that_is_flushed_and_filled_anew_is_held_until_a_person_approves(
+    world: World, old: VersionKey, phase: Phase
+) -> None:
+    queue = world.queues[old]
+    queue.add(world.now, due=world.now + 3 * HOUR)
+    supersede(world)
+    reach(world, old, phase)
+    before = world.actions()
+    queue.close()
+    queue.configure(concurrency="1")
+    queue.add(world.now, 2)
+    world.pass_time(2 * DAY, step=HOUR)
+
+    assert world.status(old).phase is Phase.HELD
+    assert world.actions() == before
+    world.annotate(old, approve="vanished")
+    reach(world, old, Phase.RETIRED)
+    assert (queue.waiting, queue.has_keys) == (0, False)

@@ -98,6 +98,11 @@ class World:
         self.versions[key] = replace(version, spec=edited, generation=version.generation + 1)
         self.reconcile()
 
+    def annotate(self, key: VersionKey, *, approve: str | None) -> None:
+        """Set `bullmq-operator.dev/approve`."""
+        self.versions[key] = replace(self.versions[key], approve=approve)
+        self.reconcile()
+
     def status(self, key: VersionKey) -> Status:
         """As it was written last."""
         return self.versions[key].status

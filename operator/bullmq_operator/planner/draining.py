@@ -24,9 +24,6 @@ from bullmq_operator.planner.reopening import moved, reopen
 LONGEST_QUIET = timedelta(hours=1)
 """The quiet period doubles at every reopening up to this (a longer one is kept as it is)."""
 
-APPROVE_VANISHED = "vanished"
-"""Value of the approve annotation that lets go of a queue whose keys are gone."""
-
 SAME_MOMENT = timedelta(seconds=5)
 """`emptySince` is computed anew at each look; within this it is the same moment, not news."""
 

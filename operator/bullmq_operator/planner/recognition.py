@@ -10,7 +10,10 @@ from bullmq_operator.domain.counts import QueueReading
 from bullmq_operator.domain.progress import Progress, Role
 from bullmq_operator.domain.reasons import HeldReason
 from bullmq_operator.domain.status import RetirementStatus, Status
-from bullmq_operator.planner.draining import APPROVE_VANISHED
+from bullmq_operator.domain.wording import counted
+
+APPROVE_VANISHED = "vanished"
+"""Value of the approve annotation that goes on with what is left of a queue."""
 
 
 def recognise(progress: Progress, now: datetime) -> Progress:
@@ -25,19 +28,27 @@ def recognise(progress: Progress, now: datetime) -> Progress:
         reading.jobs_added is not None or _attached(progress)
     ):
         status = replace(status, queue_first_seen_at=now)
-    vanished = (
-        status.jobs_added is not None
-        and reading.jobs_added is None
-        and not reading.counts.unfinished
-        and status.retirement.started_at is None
-    )
-    if reading.jobs_added is None and status.retirement.started_at is not None:
-        status = replace(status, jobs_added=None)  # closed by us: not to be taken for vanished
-    if vanished and view.version.approve != APPROVE_VANISHED:
-        return _vanished(replace(progress, status=status))
-    if reading.jobs_added is not None or vanished:
-        status = replace(status, jobs_added=reading.jobs_added)
-    return replace(progress, status=status)
+    lost = _lost(status, reading)
+    if lost is not None and view.version.approve != APPROVE_VANISHED:
+        return _vanished(replace(progress, status=status), lost)
+    return replace(progress, status=replace(status, jobs_added=reading.jobs_added))
+
+
+def _lost(status: Status, reading: QueueReading) -> str | None:
+    """What shows that keys went without our doing; None: nothing does.
+
+    BullMQ's job counter only ever grows (`INCR` in every add), and goes with the queue alone. So
+    one that is gone, or lower than what is on record, means that another Redis answers, or the same
+    without its data. Our own deletion is told by the intent on record.
+    """
+    before, now = status.jobs_added, reading.jobs_added
+    if before is None or status.retirement.started_at is not None:
+        return None
+    if now is None:
+        return "now its job counter is gone" if reading.has_keys else "now its keys are gone"
+    if now < before:
+        return f"now its job counter says {now} again"
+    return None
 
 
 def _attached(progress: Progress) -> bool:
@@ -64,12 +75,14 @@ def _same_redis(status: Status, redis: str | None) -> Status:
     )
 
 
-def _vanished(progress: Progress) -> Progress:
+def _vanished(progress: Progress, lost: str) -> Progress:
     queue = progress.view.version.queue.base.removesuffix(":")
+    had = counted(progress.status.jobs_added or 0, "job")
     message = (
-        f'queue "{queue}" had jobs, and now its keys are gone from Redis {progress.view.redis} '
-        "without our doing (a flush, or a fail-over to an empty replica?): restore the data, or "
-        "annotate this object with bullmq-operator.dev/approve=vanished if it may be let go"
+        f'queue "{queue}" had {had} added to it, and {lost}, in Redis {progress.view.redis}, '
+        "without our doing: was it flushed, obliterated by hand, or failed over to a replica that "
+        "lacked them? Nothing is scaled down or deleted until you restore the data, or annotate "
+        "this object with bullmq-operator.dev/approve=vanished to go on with what is there now"
     )
     held = Held(HeldReason.QUEUE_VANISHED, message)
     if progress.role is Role.DRAIN:

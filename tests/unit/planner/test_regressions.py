@@ -103,7 +103,7 @@ def test_a_late_job_is_not_held_to_the_deadline_of_the_first_drain(
 ) -> None:
     """Long met, it stopped the workers that were to finish the late job."""
     version = a_drained(drain=CUT_OFF, status=status)
-    view = a_view(version, replicas=0, reading=a_reading(waiting=1, jobs_added=1))
+    view = a_view(version, replicas=0, reading=a_reading(waiting=1, jobs_added=8))
 
     result = plan(an_observation(view))
 
