@@ -97,14 +97,26 @@ class Fleet:
     """A StatefulSet's Pods end one after the other."""
     manager: str | None = None
     """Who set the replicas last."""
-    fixed_by: tuple[str, int] | None = None
-    """A tool that sets the replicas back whenever it looks, and to how many."""
+    fixed_every: timedelta | None = None
+    """How often a GitOps tool looks, and sets the replicas to what stands in Git."""
+    fixed_at: datetime = NOW
+    in_git: int = 3
 
     def scale(self, replicas: int, now: datetime, manager: str = OPERATOR) -> None:
         """Pods start at once and end after their grace."""
         waits = range(1, self.replicas + 1) if self.ordered else [1] * self.replicas
         self.ends = [now + POD_GRACE * wait for wait in waits] if replicas == 0 else []
         self.replicas, self.since, self.manager = replicas, now, manager
+
+    def fix(self, now: datetime) -> bool:
+        """Let the tool look; whether it changed something."""
+        if self.fixed_every is None or now - self.fixed_at < self.fixed_every:
+            return False
+        self.fixed_at = now
+        if self.replicas == self.in_git:
+            return False
+        self.scale(self.in_git, now, "gitops")
+        return True
 
     def pods(self, now: datetime) -> Pods:
         """Those that match its selector."""

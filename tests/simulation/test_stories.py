@@ -9,7 +9,7 @@ import pytest
 
 from bullmq_operator.domain.names import VersionKey
 from bullmq_operator.domain.spec import Drain, State
-from bullmq_operator.domain.status import ConditionType, Phase
+from bullmq_operator.domain.status import ConditionStatus, ConditionType, Phase
 from bullmq_operator.planner import plan
 from tests.simulation.world import World
 from tests.support.builders import written_back
@@ -48,6 +48,11 @@ def supersede(world: World) -> VersionKey:
 
 def reach(world: World, key: VersionKey, phase: Phase, within: timedelta = 3 * DAY) -> None:
     world.until(lambda: world.status(key).phase is phase, within=within)
+
+
+def held(world: World, key: VersionKey) -> str | None:
+    found = world.status(key).condition(ConditionType.HELD)
+    return None if found is None or found.status is not ConditionStatus.TRUE else found.reason
 
 
 def test_an_old_version_goes_away_and_the_new_one_is_left_alone(
@@ -266,3 +271,25 @@ def test_a_queue_that_is_flushed_and_filled_anew_is_held_until_a_person_approves
     world.annotate(old, approve="vanished")
     reach(world, old, Phase.RETIRED)
     assert (queue.waiting, queue.has_keys) == (0, False)
+
+
+@pytest.mark.parametrize(
+    "every",
+    [
+        pytest.param(MINUTE, id="every minute"),
+        pytest.param(HOUR, id="every hour"),
+    ],
+)
+def test_replicas_that_a_tool_sets_back_are_held_and_tried_again_until_it_lets_go(
+    world: World, old: VersionKey, every: timedelta
+) -> None:
+    world.fleet(old).fixed_every = every
+    supersede(world)
+    world.until(lambda: held(world, old) == "ReplicasContested", within=DAY)
+    fought = len(world.actions())
+    world.pass_time(6 * HOUR)
+
+    assert len(world.actions()) - fought <= 6 * 12 + 1  # once in five minutes
+    world.fleet(old).fixed_every = None
+    reach(world, old, Phase.RETIRED)
+    assert world.fleet(old).replicas == 0

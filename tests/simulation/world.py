@@ -190,24 +190,20 @@ class World:
             else None,
             settings=None if self.redis_is_away else queue.settings,
             outcome=self._outcomes.get(version.key),
-            scale_contested_by=next(filter(None, map(self._contested_by, workloads)), None),
         )
 
     def _workload(self, version: QueueVersion, ref: WorkloadRef) -> WorkloadView:
         fleet = self.fleets[version.workload(ref)]
         workload = a_workload(ref, fleet.replicas, replicas_manager=fleet.manager)
-        return WorkloadView(ref, workload, pods=fleet.pods(self.now))
+        at = (self.now - NOW).total_seconds()
+        self._contests.seen(workload, at)
+        contested_by = self._contests.contested_by(workload.key, at)
+        return WorkloadView(ref, workload, pods=fleet.pods(self.now), contested_by=contested_by)
 
     def _runs(self, version: QueueVersion) -> bool:
         """Workers that no version lists run somewhere else, and always."""
         fleets = [self.fleets[version.workload(ref)] for ref in version.spec.workers]
         return not fleets or any(fleet.replicas for fleet in fleets)
-
-    def _contested_by(self, view: WorkloadView) -> str | None:
-        at = (self.now - NOW).total_seconds()
-        assert view.workload is not None
-        self._contests.seen(view.workload, at)
-        return self._contests.contested_by(view.workload.key, at)
 
     def _write(self, result: Plan) -> bool:
         news = bool(result.events)
@@ -253,10 +249,7 @@ class World:
         """Let others do their work; whether a watch or the poll sees a change since then."""
         contested = False
         for fleet in self.fleets.values():
-            if fleet.fixed_by is not None and fleet.replicas != fleet.fixed_by[1]:
-                manager, replicas = fleet.fixed_by
-                fleet.scale(replicas, self.now, manager)
-                contested = True
+            contested = fleet.fix(self.now) or contested
         for key, version in self.versions.items():
             if self._runs(version):
                 self.queues[key].work(self.now)

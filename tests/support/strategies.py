@@ -137,7 +137,9 @@ def views(draw: st.DrawFn, number: str, replicas: dict[WorkloadRef, int]) -> Ver
         view = a_workload_view(ref, replicas.setdefault(ref, draw(st.sampled_from([0, 3]))))
         pods = draw(st.sampled_from([view.pods, None, Pods(total=1, terminating=1)]))
         absent = draw(st.integers(0, 9)) == 0
-        workloads.append(replace(view, pods=pods, workload=None if absent else view.workload))
+        contested_by = draw(st.sampled_from([None, None, "flux"]))
+        present = None if absent else view.workload
+        workloads.append(replace(view, pods=pods, workload=present, contested_by=contested_by))
     return a_view(
         version,
         reading=draw(readings()),
@@ -147,7 +149,6 @@ def views(draw: st.DrawFn, number: str, replicas: dict[WorkloadRef, int]) -> Ver
         inventory=draw(st.sampled_from([None, taken, AWAY])),
         rivals=(rival,) if rivalry else (),
         came_first=rivalry != "and it came first",
-        scale_contested_by=draw(st.sampled_from([None, None, "flux"])),
     )
 
 

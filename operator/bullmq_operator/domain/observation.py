@@ -102,6 +102,9 @@ class WorkloadView:
     """An autoscaler with minimum 0 keeps it: at zero on purpose counts as ready."""
     needed_by: tuple[VersionKey, ...] = ()
     """Versions outside this family that still need it, sorted."""
+    contested_by: str | None = None
+    """Who set the replicas back each time we scaled to zero; None: nobody, or it is time to try
+    again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +132,6 @@ class VersionView:
     """Other QueueVersions on the same physical queue, sorted: nothing destructive happens to it."""
     came_first: bool = True
     """Whether no rival was seen on the queue before: this one goes on serving."""
-    scale_contested_by: str | None = None
-    """Who set the replicas back after we scaled to zero, when that happened repeatedly."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,6 @@ class Assembler:
             outcome=self._from.outcomes.last(version.key),
             rivals=self._from.cache.claimants(version),
             came_first=self._from.cache.came_first(version),
-            scale_contested_by=self._contested_by(version),
         )
 
     async def _detail(
@@ -171,6 +170,7 @@ class Assembler:
             pods=await self._pods(version, workload) if workload is not None else None,
             scale_to_zero_allowed=self._from.cache.may_rest_at_zero(key),
             needed_by=self._from.cache.needed_by(key, version.family),
+            contested_by=self._contested_by(workload) if workload is not None else None,
         )
 
     async def _pods(self, version: QueueVersion, workload: Workload) -> Pods | None:
@@ -182,17 +182,10 @@ class Assembler:
             return None  # an empty selector would match every Pod of the namespace
         return pods_view(await self._from.kube.pods(workload.key.namespace, selector))
 
-    def _contested_by(self, version: QueueVersion) -> str | None:
+    def _contested_by(self, workload: Workload) -> str | None:
         at = self._from.clock.monotonic()
-        for ref in version.spec.workers:
-            key = version.workload(ref)
-            workload = self._from.cache.workload(key)
-            if workload is not None:
-                self._from.contests.seen(workload, at)
-            contested_by = self._from.contests.contested_by(key, at)
-            if contested_by is not None:
-                return contested_by
-        return None
+        self._from.contests.seen(workload, at)
+        return self._from.contests.contested_by(workload.key, at)
 
 
 def _settings_matter(version: QueueVersion, reading: QueueReading) -> bool:

@@ -10,7 +10,9 @@ from bullmq_operator.domain.observation import Workload
 FIELD_MANAGER = "bullmq-operator"
 TIMES = 3
 """So many times it is a person at work, or a race; then it is a manager that will not stop."""
-WITHIN_S = 600.0
+WITHIN_S = 6 * 3600.0
+"""GitOps tools look every few minutes, or every hour: each time the workers were gone for nothing,
+and `retire.delay` began anew."""
 BACK_OFF_S = 300.0
 """After this the planner may try once more: somebody may have taken `replicas` out of Git."""
 

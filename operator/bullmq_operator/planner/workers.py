@@ -163,13 +163,12 @@ def _shared(
 def _down(progress: Progress, view: WorkloadView, known: WorkerStatus) -> _Step:
     workload = view.workload
     assert workload is not None
-    contested = progress.view.scale_contested_by
     if workload.replicas > 0:
-        if contested is not None:
+        if view.contested_by is not None:
             message = (
                 f"{workload.key} is set to 0 for this version and back to {workload.replicas} by "
-                f'"{contested}": leave replicas out of what it applies (Git, an autoscaler); this '
-                "is tried again with growing pauses"
+                f'"{view.contested_by}": leave replicas out of what it applies (Git, an '
+                "autoscaler); it is set to 0 again in a few minutes"
             )
             held = Held(HeldReason.REPLICAS_CONTESTED, message)
             return _Step(known, held=held, why=message)
