@@ -180,7 +180,7 @@ class Core:
         """The one place where parts meet."""
         cache, wake = memory.cache, memory.workqueue.add
         backends, contests, outcomes = _backends(settings, clock, kube), Contests(), Outcomes()
-        reader = _reader(settings, clock, backends, memory)
+        reader = _reader(settings, clock, backends, memory, metrics)
         world = ObservedWorld(
             cache=cache, backends=backends, contests=contests, outcomes=outcomes, wake=wake
         )
@@ -218,7 +218,9 @@ def _backends(settings: Settings, clock: Clock, kube: KubeClient) -> Backends:
     return Backends(kube, default, clock)
 
 
-def _reader(settings: Settings, clock: Clock, backends: Backends, memory: Memory) -> QueueReader:
+def _reader(
+    settings: Settings, clock: Clock, backends: Backends, memory: Memory, metrics: Metrics
+) -> QueueReader:
     return QueueReader(
         backends=backends,
         readings=memory.readings,
@@ -226,6 +228,7 @@ def _reader(settings: Settings, clock: Clock, backends: Backends, memory: Memory
         clock=clock,
         wake=memory.workqueue.add,
         spare_for_s=settings.poll_interval.total_seconds(),
+        missed=lambda: metrics.error("redis"),
     )
 
 

@@ -41,16 +41,20 @@ class QueueReader:
         clock: Clock,
         wake: Callable[[FamilyKey], None],
         spare_for_s: float,
+        missed: Callable[[], None] = lambda: None,
     ) -> None:
         """`spare_for_s`: a Redis that was just found away is not asked again for so long, except
-        by the poll, so that its families don't each wait for the same timeout."""
+        by the poll, so that its families don't each wait for the same timeout. `missed` is told
+        each time the poll could not read a Redis: once, however many queues and names it has."""
         self._backends = backends
         self._readings = readings
         self._cache = cache
         self._clock = clock
         self._wake = wake
         self._spare_for_s = spare_for_s
+        self._missed = missed
         self._away: dict[RedisConnection, tuple[Unknown, float]] = {}
+        self._missed_at: dict[RedisConnection, float] = {}
 
     def roster(self, queues: Iterable[QueueId], stamped: Collection[QueueId]) -> Roster:
         """What `refresh` reads; `stamped` queues with their stamp."""
@@ -86,9 +90,12 @@ class QueueReader:
             # After the counts: a fail-over in between counts as one, rather than being missed.
             server = await connection.server()
         except QueueReadError as failure:
+            if insist:
+                self._count_missed(connection)
             return self._failed(part, failure)
         at = self._clock.monotonic()
         self._away.pop(connection, None)
+        self._missed_at.pop(connection, None)
         replica = _replica(connection, server)
         if replica is not None:
             return self._all_unknown(part, replica)
@@ -101,6 +108,14 @@ class QueueReader:
                 if not line.entry.repeats(row, look):
                     changes.append(_taken(line, row, look))
         return changes
+
+    def _count_missed(self, connection: RedisConnection) -> None:
+        at = self._clock.monotonic()
+        last = self._missed_at.get(connection)
+        # One beat reads a Redis once for each name it has: those failures are one.
+        if last is None or at - last >= self._spare_for_s / 2:
+            self._missed_at[connection] = at
+            self._missed()
 
     def _failed(self, part: Part, failure: QueueReadError) -> list[Change]:
         if failure.reason in _AWAY:

@@ -52,6 +52,8 @@ class Eyes:
     readings: Readings = field(default_factory=Readings)
     woken: Woken = field(default_factory=Woken)
     interval: timedelta = INTERVAL
+    missed: int = 0
+    """How often the poll could not read a Redis."""
 
     def __post_init__(self) -> None:
         self.backends = Backends(self.secrets, self.default, self.clock)
@@ -62,6 +64,7 @@ class Eyes:
             clock=self.clock,
             wake=self.woken.append,
             spare_for_s=SPARE_S,
+            missed=self._count_missed,
         )
         self.poller = Poller(
             cache=self.cache,
@@ -74,6 +77,9 @@ class Eyes:
             wake=self.woken.append,
         )
         self.hints = Hints(self.cache, self.backends, self.readings, self.poller.look)
+
+    def _count_missed(self) -> None:
+        self.missed += 1
 
     async def look(self, version: QueueVersion, *, insist: bool = False) -> Seen:
         """One fresh reading with its stamp."""

@@ -7,11 +7,12 @@ from datetime import timedelta
 
 import pytest
 
+from bullmq_operator.clock import Clock
 from bullmq_operator.domain.counts import QueueCounts, QueueReading, Unknown, UnknownReason
 from bullmq_operator.observer.backends import DefaultRedis
 from devcluster import bullmq
 from devcluster.redis_server import RedisServer
-from tests.integration.observer.support import Eyes, a_version
+from tests.integration.observer.support import SPARE_S, Eyes, a_version
 
 pytestmark = pytest.mark.redis
 
@@ -47,6 +48,31 @@ async def test_an_unreachable_redis_is_unknown_and_takes_no_other_along(
     unknown = seen[away.queue].reading
     assert isinstance(unknown, Unknown)
     assert unknown.reason is UnknownReason.UNREACHABLE
+
+
+class WoundClock(Clock):
+    """The machine's, put forward by hand."""
+
+    ahead_s = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead_s
+
+
+async def test_a_redis_that_the_poll_misses_counts_once_a_beat_whoever_names_it(
+    redis_server: RedisServer,
+) -> None:
+    clock = WoundClock()
+    eyes = Eyes(clock=clock)
+    one, other = (a_version(redis_server.url, namespace=name) for name in ("shop", "bills"))
+    redis_server.kill()
+    for ahead_s in (0.0, SPARE_S):
+        clock.ahead_s = ahead_s
+        await eyes.look(one, insist=True)
+        await eyes.look(other, insist=True)
+        await eyes.look(one)  # a family's own look
+    await eyes.backends.close()
+    assert eyes.missed == 2
 
 
 async def test_a_redis_found_away_is_spared_until_the_poll_sees_it_again(
