@@ -21,6 +21,8 @@ NAME: Final = "shop"
 SENTINELS: Final = 3
 QUORUM: Final = 2
 DOWN_AFTER_MS: Final = 1000
+FAILOVER_MS: Final = 2000
+"""The next fail-over may begin twice as long after the last."""
 READY_SECONDS: Final = 30.0
 FAILOVER_SECONDS: Final = 60.0
 
@@ -48,7 +50,8 @@ class RedisSentinel:
     def bullmq_url(self) -> str:
         """As the programs of devcluster/programs take it."""
         login = f":{self._password}@" if self._password else ""
-        return f"redis+sentinel://{login}{','.join(self.nodes)}/0?master={NAME}"
+        theirs = f"&password={self._sentinel_password}" if self._sentinel_password else ""
+        return f"redis+sentinel://{login}{','.join(self.nodes)}/0?master={NAME}{theirs}"
 
     def master(self) -> RedisServer:
         """The server that the sentinels name now."""
@@ -69,6 +72,14 @@ class RedisSentinel:
         wait_until(lambda: self.master() is not lost, "a fail-over", FAILOVER_SECONDS)
         self.wait_role(self.master(), "master")
         return lost
+
+    def take_back(self, lost: RedisServer) -> None:
+        """A master that was lost follows the new one; the sentinels would take 10 s to tell it."""
+        lost.resume() if lost.is_running() else lost.restart()
+        with lost.client() as client:
+            client.replicaof(HOST, self.master().port)
+        self.wait_role(lost, "slave")
+        self.wait_synced()
 
     def wait_role(self, server: RedisServer, role: str) -> None:
         """Until a server says that it is one."""
@@ -128,7 +139,7 @@ class RedisSentinel:
             f"bind {HOST}",
             f"sentinel monitor {NAME} {HOST} {self.servers[0].port} {QUORUM}",
             f"sentinel down-after-milliseconds {NAME} {DOWN_AFTER_MS}",
-            f"sentinel failover-timeout {NAME} 5000",
+            f"sentinel failover-timeout {NAME} {FAILOVER_MS}",
         ]
         if self._password:
             lines.append(f"sentinel auth-pass {NAME} {self._password}")

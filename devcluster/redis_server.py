@@ -110,6 +110,11 @@ class RedisServer:
         """SIGCONT."""
         self._held.signal(SERVER, signal.SIGCONT)
 
+    def is_running(self) -> bool:
+        """Also while it is paused."""
+        status = self._held.status().get(SERVER)
+        return status is not None and status.returncode is None
+
     def keep(self) -> None:
         """Let it live on when this process ends (`python -m devcluster down` ends it)."""
         self._held.keep()

@@ -8,17 +8,18 @@ exports.bullmq = () => require(process.env.BULLMQ_PACKAGE || 'bullmq6');
 // BullMQ takes it as a client only, which its maker must close (exports.closeClusters).
 //   redis://…, rediss://…                          one server; NODE_EXTRA_CA_CERTS names the CA
 //   redis+cluster://…, rediss+cluster://…          any node of a Redis Cluster
-//   redis+sentinel://…host:port,host:port/0?master=NAME
+//   redis+sentinel://…host:port,host:port/0?master=NAME&password=OF_THE_SENTINELS
 exports.options = (url, extra = {}) => {
-  const [, scheme, kind = '', login = '', hosts, database = '0', master = ''] = URL_PARTS.exec(url);
+  const [, scheme, kind = '', login = '', hosts, database = '0', query = ''] = URL_PARTS.exec(url);
   const [username, password] = login.slice(0, -1).split(':').map(decodeURIComponent);
+  const more = new URLSearchParams(query);
   const nodes = hosts.split(',').map((node) => new URL(`redis://${node}`)).map(({ hostname, port }) => ({ host: hostname, port: Number(port || 6379) }));
   const common = { username: username || undefined, password: password || undefined, ...(scheme === 'rediss' && { tls: {} }), ...extra };
   if (kind === '+cluster') return cluster(nodes, common);
-  if (kind === '+sentinel') return { sentinels: nodes, name: master, db: Number(database), ...common };
+  if (kind === '+sentinel') return { sentinels: nodes, name: more.get('master'), sentinelPassword: more.get('password') ?? undefined, db: Number(database), ...common };
   return { ...nodes[0], db: Number(database), ...common };
 };
-const URL_PARTS = /^(rediss?)(\+\w+)?:\/\/([^@]*@)?([^/?]+)\/?(\d*)(?:\?master=(.*))?$/;
+const URL_PARTS = /^(rediss?)(\+\w+)?:\/\/([^@]*@)?([^/?]+)\/?(\d*)(?:\?(.*))?$/;
 const clusters = [];
 
 function cluster(nodes, redisOptions) {

@@ -169,8 +169,8 @@ _THE_WAY: Final = (
     _failure(
         Reason.UNREACHABLE,
         "connection closed by server|^ConnectionResetError|^BrokenPipeError|^IncompleteReadError",
-        "can't be reached: it ends the connection instead of answering; it is asked again (a port "
-        "for TLS does so too: rediss:// or spec.redis.tls)",
+        "can't be reached: it ends the connection instead of answering; it is asked again (a TLS "
+        "port does so that is asked without TLS, and one that demands a client certificate)",
     ),
 )
 

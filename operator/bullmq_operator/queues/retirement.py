@@ -89,7 +89,7 @@ async def restore_settings(
     if not settings:
         return
     with translated(connection.address):
-        async with connection.client.pipeline(transaction=True) as pipe:
+        async with connection.client.pipeline(transaction=False) as pipe:
             for name, value in sorted(settings.items()):
                 pipe.hsetnx(f"{queue.base}meta", name, value)
             await pipe.execute()

@@ -20,6 +20,8 @@ def trust(authorities: str | None) -> ssl.SSLContext:
     for text that holds no certificate.
     """
     try:
+        if authorities == "":  # which Python takes for "not given"
+            raise ValueError(authorities)
         context = ssl.create_default_context(cadata=authorities)
     except (ssl.SSLError, ValueError):
         raise QueueReadError(
