@@ -7,6 +7,7 @@ nothing that an acknowledged add needs. A crash anywhere: start again with a new
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -14,7 +15,8 @@ from typing import Final
 from bullmq_operator.domain.counts import Inventory, RetirementOutcome
 from bullmq_operator.domain.names import QueueId
 from bullmq_operator.queues import keys, scripts
-from bullmq_operator.queues.connection import RedisConnection
+from bullmq_operator.queues.connection import SOCKET_SECONDS, RedisConnection
+from bullmq_operator.queues.counts import read_queue
 from bullmq_operator.queues.errors import translated
 
 AIM_MICROSECONDS: Final = 1000
@@ -31,8 +33,9 @@ PARENT_ELSEWHERE: Final = "ParentElsewhere"
 ORPHANED_JOBS: Final = "OrphanedJobs"
 UNKNOWN_KEYS: Final = "UnknownKeys"
 KEYS_LEFT: Final = "KeysLeft"
+TOO_LATE: Final = "TooLate"
 
-_REFUSALS: Final = {-3: LATE_JOB, -4: ACTIVITY, -5: PARENT_ELSEWHERE, -6: KEYS_LEFT}
+_REFUSALS: Final = {-3: LATE_JOB, -4: ACTIVITY, -5: PARENT_ELSEWHERE, -6: KEYS_LEFT, -7: TOO_LATE}
 
 _SLICE: Final = scripts.load("slice")
 _SWEEP: Final = scripts.load("sweep")
@@ -50,18 +53,22 @@ async def retire_queue(
     on_progress: OnProgress | None = None,
     *,
     orphans_approved: bool = False,
+    patience: float = SOCKET_SECONDS,
 ) -> RetirementOutcome:
     """Delete the queue of this inventory, or stop where the guard refuses.
 
     `stamp` is that of the proof; None says that there was no stream, and a stream that appears is
     activity. Foreign queues are never touched; unknown keys, and orphans that nobody approved,
-    stop it before anything is deleted. Raises QueueReadError when Redis can't be reached: what was
-    deleted until then was finished, and a repetition goes on.
+    stop it before anything is deleted. `patience` is for how many seconds a call may be under way,
+    no longer than the client waits for its answer: one that comes later does nothing. Raises
+    QueueReadError when Redis can't be reached: what was deleted until then was finished, and a
+    repetition goes on.
     """
     refusal = _refusal(inventory, orphans_approved)
     if refusal is not None:
         return RetirementOutcome(stopped_by=refusal)
-    run = _Run(connection, queue.base, stamp or "", on_progress or _silent)
+    clock = await _RedisClock.read(connection, queue.base)
+    run = _Run(connection, queue.base, stamp or "", clock, patience, on_progress or _silent)
     residue = _to_sweep(queue.base, inventory, orphans_approved)
     if await run.slices(_namesakes(queue.base, inventory)) and await run.sweep(residue):
         await run.close()
@@ -95,6 +102,28 @@ async def restore_settings(
             await pipe.execute()
 
 
+@dataclass(frozen=True, slots=True)
+class _RedisClock:
+    """Redis's clock, told from one reading of it."""
+
+    read_ms: int
+    asked_at: float
+    """By our own clock, before it was read: so we are behind its time, if anything."""
+
+    @classmethod
+    async def read(cls, connection: RedisConnection, base: str) -> _RedisClock:
+        """Of the server that has the queue. Raises QueueReadError."""
+        asked_at = asyncio.get_running_loop().time()
+        reading = await read_queue(connection, base)
+        assert reading.redis_time is not None
+        return cls(int(reading.redis_time.timestamp() * 1000), asked_at)
+
+    def after(self, seconds: float) -> int:
+        """The time in so many seconds, in ms."""
+        passed = asyncio.get_running_loop().time() - self.asked_at
+        return self.read_ms + int((passed + seconds) * 1000)
+
+
 @dataclass(slots=True)
 class _Run:
     """One pass. Each step says whether the next may follow."""
@@ -102,6 +131,8 @@ class _Run:
     connection: RedisConnection
     base: str
     stamp: str
+    clock: _RedisClock
+    patience: float
     on_progress: OnProgress
     outcome: RetirementOutcome = field(default_factory=RetirementOutcome)
 
@@ -134,7 +165,7 @@ class _Run:
 
     async def _call(self, script: scripts.Script, *arguments: str | int) -> tuple[int, int]:
         """(deleted or the refusal's code, microseconds)."""
-        words = (self.stamp, *arguments)
+        words = (self.stamp, self.clock.after(self.patience), *arguments)
         code, _, took = await scripts.run(self.connection, script, self.base, words)
         if code < 0:
             self.outcome = replace(self.outcome, stopped_by=_REFUSALS[code])

@@ -4,12 +4,13 @@
     KEYS    none; on a Cluster one key of the queue's slot
     ARGV[1] base
     ARGV[2] stamp of the proof, '' for none
+    ARGV[3] until when, in ms of Redis's clock, the call may be carried out
   Returns {deleted, '', 0} or a refusal of the guard; finished jobs that are there again are -4.
 ]]
 --@include "guard"
 local base = ARGV[1]
 
-local refusal = guard(base, ARGV[2])
+local refusal = guard(base, ARGV[2], ARGV[3])
 if refusal then return refusal end
 if redis.call('EXISTS', base .. 'completed', base .. 'failed') > 0 then
   return { -4, currentStamp(base), 0 }

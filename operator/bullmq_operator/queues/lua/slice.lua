@@ -3,8 +3,9 @@
     KEYS    none; on a Cluster one key of the queue's slot
     ARGV[1] base
     ARGV[2] stamp of the proof, '' for none
-    ARGV[3] how many jobs at most (<= 400: 7 names each, and Lua's stack holds 8000)
-    ARGV[4] .. ids of jobs named like a queue that shares our base: their ':failed' may be its own
+    ARGV[3] until when, in ms of Redis's clock, the call may be carried out
+    ARGV[4] how many jobs at most (<= 400: 7 names each, and Lua's stack holds 8000)
+    ARGV[5] .. ids of jobs named like a queue that shares our base: their ':failed' may be its own
   Returns {deleted, '', microseconds} or a refusal of the guard, or
     {-5, key of a parent that still waits for one of the failed jobs, 0}
 ]]
@@ -12,10 +13,10 @@
 local base = ARGV[1]
 local began = redis.call('TIME')
 
-local refusal = guard(base, ARGV[2])
+local refusal = guard(base, ARGV[2], ARGV[3])
 if refusal then return refusal end
 
-local index, last = base .. 'completed', tonumber(ARGV[3]) - 1
+local index, last = base .. 'completed', tonumber(ARGV[4]) - 1
 local ids = redis.call('ZRANGE', index, 0, last)
 if #ids == 0 then
   index = base .. 'failed'
@@ -31,7 +32,7 @@ end
 if #ids == 0 then return { 0, '', 0 } end
 
 local namesakes = {}
-for i = 4, #ARGV do namesakes[ARGV[i]] = true end
+for i = 5, #ARGV do namesakes[ARGV[i]] = true end
 
 local names = {}
 for _, id in ipairs(ids) do
