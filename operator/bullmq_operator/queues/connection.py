@@ -52,6 +52,7 @@ class ConnectionSettings:
     """PEM text; None: the system's authorities."""
     topology: str = "Standalone"
     """`Standalone` or `Cluster`."""
+    timeout: float = SOCKET_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,8 +207,8 @@ def _common(settings: ConnectionSettings, *, tls: bool) -> dict[str, Any]:
     options: dict[str, Any] = {
         "decode_responses": True,
         "encoding_errors": "surrogateescape",  # a key that is no UTF-8 survives
-        "socket_timeout": SOCKET_SECONDS,
-        "socket_connect_timeout": SOCKET_SECONDS,
+        "socket_timeout": settings.timeout,
+        "socket_connect_timeout": settings.timeout,
         "retry": Retry(ExponentialBackoff(cap=0.5, base=0.05), RETRIES),
         "protocol": 2,  # no HELLO: proxies and Redis 5 don't know it
         "ssl": tls,
