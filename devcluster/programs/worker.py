@@ -16,6 +16,7 @@ from bullmq import Worker
 from devcluster.programs.connection import Ledger, ledger, required, say
 
 SECONDS_BETWEEN_LOOKS = 0.01
+SECONDS_TO_CLOSE = 3.0
 
 
 def log(event: str, **fields: Any) -> None:
@@ -95,9 +96,23 @@ async def main() -> None:
     log("ready", queues=queues, bullmq=importlib.metadata.version("bullmq"))
     await stopping.wait()
     log("closing")
-    await asyncio.gather(*(worker.close() for worker in workers))
+    closed = await close(workers)
     await book.close()
     log("closed")
+    if not closed:
+        os._exit(0)  # an end of the loop would wait for what never returns
+
+
+async def close(workers: Sequence[Worker]) -> bool:
+    """Take no new job, finish those at hand. False: the library hangs with no job at hand, as
+    Worker.close() of 3.4.4 may when it is called while the worker begins to wait for a job.
+    """
+    closing = asyncio.gather(*(worker.close() for worker in workers))
+    while not closing.done():
+        await asyncio.wait({closing}, timeout=SECONDS_TO_CLOSE)
+        if not any(worker.jobs for worker in workers):
+            break
+    return closing.done()
 
 
 if __name__ == "__main__":

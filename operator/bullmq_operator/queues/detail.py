@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -15,6 +16,8 @@ MOST: Final = 10
 DELAY_SCALE: Final = 0x1000
 """BullMQ scores a delayed job `due ms * 0x1000 + counter` (`commands/includes/getDelayedScore`)."""
 
+_DIGEST: Final = re.compile(r"[0-9a-f]{32,128}")
+
 
 async def read_detail(connection: RedisConnection, base: str) -> QueueDetail:
     """Due times, schedulers and waiting parents. Raises QueueReadError."""
@@ -26,10 +29,11 @@ async def read_detail(connection: RedisConnection, base: str) -> QueueDetail:
             pipe.zrange(f"{base}waiting-children", 0, MOST - 1)
             first, last, schedulers, parents = await pipe.execute()
         waiting = await _pending_children(connection.client, base, parents)
+        named = await _named(connection.client, base, schedulers)
     return QueueDetail(
         next_delayed=_due(first),
         last_delayed=_due(last),
-        schedulers=tuple(schedulers),
+        schedulers=named,
         waiting_parents=waiting,
     )
 
@@ -42,6 +46,22 @@ def _due(scored: list[Any]) -> datetime | None:
         return datetime.fromtimestamp(int(scored[0][1]) // DELAY_SCALE / 1000, UTC)
     except (OverflowError, ValueError, OSError):
         return None
+
+
+async def _named(client: Any, base: str, members: list[str]) -> tuple[str, ...]:
+    """A job scheduler by its id. A repeatable by its key, which removes it; v5 keys are digests
+    (`classes/repeat.js` hash), so the name of its jobs goes with it. v4 keys begin with that name.
+    """
+    digests = [member for member in members if _DIGEST.fullmatch(member)]
+    if not digests:
+        return tuple(members)
+    async with client.pipeline(transaction=False) as pipe:
+        for member in digests:
+            pipe.hget(f"{base}repeat:{member}", "name")
+        names = dict(zip(digests, await pipe.execute(), strict=True))
+    return tuple(
+        f"{member} of {names[member]}" if names.get(member) else member for member in members
+    )
 
 
 async def _pending_children(

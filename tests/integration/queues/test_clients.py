@@ -1,10 +1,8 @@
-"""Who is attached: real v6 workers, and connections named as other versions name theirs."""
+"""Who is attached: real workers of every BullMQ, and connections with other names."""
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 
 import pytest
 import redis
@@ -12,33 +10,15 @@ import redis
 from bullmq_operator.domain.counts import AttachedClient, ClientsUnknown
 from bullmq_operator.queues.clients import ClientTable, list_clients
 from bullmq_operator.queues.connection import ConnectionSettings, RedisConnection, connect
-from devcluster import bullmq, tools
-from devcluster.paths import HERE
+from devcluster.bullmq import Major
 from devcluster.redis_server import RedisServer
+from tests.integration.queues.features import EVERY_MAJOR
+from tests.integration.queues.support import Shop
 
 pytestmark = pytest.mark.redis
 
 ENCODED = "bull:b3JkZXJzL3Yx"
 """`bull:` and the base64 of orders/v1."""
-
-
-@contextmanager
-def worker(url: str, **settings: str) -> Iterator[None]:
-    """A Node worker that is ready."""
-    environment = bullmq.environment() | {"REDIS_URL": url} | settings
-    with subprocess.Popen(
-        [str(tools.node()), str(HERE / "programs" / "worker.js")],
-        env=environment,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            assert any('"ready"' in line for line in process.stdout)
-            yield
-        finally:
-            process.terminate()
-            process.communicate(timeout=20)
 
 
 async def table(connection: RedisConnection) -> ClientTable:
@@ -47,16 +27,55 @@ async def table(connection: RedisConnection) -> ClientTable:
     return found
 
 
+NAMES = {
+    Major.V4: [ENCODED],
+    Major.V5: [f"{ENCODED}:w:pod-1"],
+    Major.V6: [f"{ENCODED}:w:pod-1"],
+    Major.PYTHON: ["bull:orders/v1:w:pod-1"] * 2,
+}
+"""What a worker called pod-1 names the connections that it waits on."""
+
+
+@EVERY_MAJOR
 async def test_a_real_worker_is_attached_to_its_queue_alone(
-    connection: RedisConnection, redis_url: str
+    connection: RedisConnection, shop: Shop
 ) -> None:
-    with worker(redis_url, BULLMQ_QUEUE_NAME="orders/v1", WORKER_NAME="pod-1"):
+    with shop.worker(WORKER_NAME="pod-1"):
         found = await table(connection)
-    (client,) = found.attached("bull", "orders/v1")
-    assert client.name == f"{ENCODED}:w:pod-1"
-    assert client.host == "127.0.0.1"
+    attached = found.attached("bull", "orders/v1")
+    assert [client.name for client in attached] == NAMES[shop.major]
+    assert {client.host for client in attached} == {"127.0.0.1"}
     assert found.attached("bull", "orders/v10") == ()
     assert found.attached("shop", "orders/v1") == ()
+
+
+@EVERY_MAJOR
+async def test_a_worker_without_a_name_is_attached_too(
+    connection: RedisConnection, shop: Shop
+) -> None:
+    with shop.worker():
+        assert (await table(connection)).attached("bull", "orders/v1") != ()
+
+
+@EVERY_MAJOR
+async def test_a_worker_that_went_is_attached_no_more(
+    connection: RedisConnection, shop: Shop
+) -> None:
+    with shop.worker():
+        pass
+    assert (await table(connection)).attached("bull", "orders/v1") == ()
+
+
+async def test_workers_of_every_bullmq_are_attached_side_by_side(
+    connection: RedisConnection, shop: Shop
+) -> None:
+    with ExitStack() as workers:
+        for major in Major:
+            workers.enter_context(shop.by(major).worker(WORKER_NAME="pod-1"))
+        attached = (await table(connection)).attached("bull", "orders/v1")
+    expected = [name for names in NAMES.values() for name in names]
+    assert sorted(client.name for client in attached) == sorted(expected)
+    assert len({client.address for client in attached}) == len(expected)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,7 +12,17 @@ from bullmq_operator.domain.counts import QueueCounts, QueueReading, Unknown, Un
 from bullmq_operator.queues.connection import ConnectionSettings, RedisConnection, connect
 from bullmq_operator.queues.counts import read_queue, read_queues
 from devcluster import bullmq
+from devcluster.bullmq import Major
 from devcluster.redis_server import RedisServer
+from tests.integration.queues.features import (
+    EVERY_MAJOR,
+    LATER,
+    Feature,
+    has,
+    majors_with,
+    node,
+    yearly,
+)
 from tests.integration.queues.support import FAILING, Shop
 
 pytestmark = pytest.mark.redis
@@ -28,14 +39,14 @@ def fill_every_state(shop: Shop) -> None:
         ["addFlow", parent],
         ["addBulk", bullmq.jobs(4, opts={"delay": 3_600_000})],
         ["addBulk", bullmq.jobs(5, opts={"priority": 7})],
-        ["upsertJobScheduler", "nightly", {"every": 86_400_000}, {"name": "nightly"}],
+        yearly(shop.major),
     )
 
 
 EVERY_STATE = QueueCounts(
-    waiting=2,  # the child, and the scheduler's first job, which runs at once
+    waiting=1,  # the child
     active=2,
-    delayed=4,
+    delayed=5,  # with the next job of the schedule
     prioritized=5,
     waiting_children=1,
     schedulers=1,
@@ -44,6 +55,7 @@ EVERY_STATE = QueueCounts(
 )
 
 
+@EVERY_MAJOR
 async def test_each_state_of_a_real_queue_is_counted(
     connection: RedisConnection, shop: Shop
 ) -> None:
@@ -51,6 +63,7 @@ async def test_each_state_of_a_real_queue_is_counted(
     assert (await read_queue(connection, shop.base)).counts == EVERY_STATE
 
 
+@EVERY_MAJOR
 async def test_counting_writes_nothing(connection: RedisConnection, shop: Shop) -> None:
     fill_every_state(shop)
     shop.raw.lpush(f"{shop.base}wait", "0:0")
@@ -60,15 +73,55 @@ async def test_counting_writes_nothing(connection: RedisConnection, shop: Shop) 
     assert after == before
 
 
-async def test_the_list_of_a_queue_paused_by_v5_is_unfinished_work(
+@EVERY_MAJOR
+async def test_the_jobs_of_a_paused_queue_are_unfinished_wherever_they_wait(
     connection: RedisConnection, shop: Shop
 ) -> None:
-    """v4 and v5 rename wait to paused; BullMQ's default counts then say 0."""
-    shop.run(["addBulk", bullmq.jobs(5)])
-    shop.raw.rename(f"{shop.base}wait", f"{shop.base}paused")
-    shop.raw.hset(f"{shop.base}meta", "paused", "1")
+    """v4 and v5 rename wait to paused; the default counts of v6 and of Python then say 0."""
+    shop.run(["addBulk", bullmq.jobs(5)], ["pause"])
     reading = await read_queue(connection, shop.base)
-    assert (reading.counts, reading.is_paused) == (QueueCounts(paused=5), True)
+    in_list = has(shop.major, Feature.PAUSED_LIST)
+    expected = QueueCounts(paused=5) if in_list else QueueCounts(waiting=5)
+    assert (reading.counts, reading.is_paused) == (expected, True)
+
+
+@majors_with(Feature.PAUSED_LIST)
+async def test_jobs_that_an_old_bullmq_paused_are_unfinished_though_new_workers_see_none(
+    connection: RedisConnection, shop: Shop
+) -> None:
+    shop.run(["addBulk", bullmq.jobs(5)], ["pause"])
+    new = shop.by(Major.V6)
+    with new.worker():
+        assert new.run(["getWaitingCount"], ["count"]) == [0, 0]
+        assert (await read_queue(connection, shop.base)).counts == QueueCounts(paused=5)
+
+
+@EVERY_MAJOR
+async def test_a_job_that_waits_for_its_next_attempt_is_unfinished(
+    connection: RedisConnection, shop: Shop
+) -> None:
+    options = {"attempts": 3, "backoff": {"type": "fixed", "delay": LATER}}
+    shop.run(["add", "x", {}, options], ["process", 1, FAILING])
+    assert (await read_queue(connection, shop.base)).counts == QueueCounts(delayed=1)
+
+
+@EVERY_MAJOR
+async def test_a_parent_whose_child_is_in_another_queue_is_unfinished(
+    connection: RedisConnection, shop: Shop
+) -> None:
+    shop.run(["addFlow", node(shop.name, "parent", node("mails/v1", "child"))])
+    assert (await read_queue(connection, shop.base)).counts == QueueCounts(waiting_children=1)
+
+
+@majors_with(Feature.WAIT_MARKERS)
+@pytest.mark.parametrize("paused", [False, True])
+async def test_a_marker_that_bullmq_wrote_is_no_job(
+    connection: RedisConnection, shop: Shop, paused: bool
+) -> None:
+    shop.run(["add", "x", {}, {"delay": LATER}], *([["pause"]] if paused else []))
+    [marker] = shop.raw.lrange(f"{shop.base}{'paused' if paused else 'wait'}", 0, -1)
+    assert str(marker).startswith("0:")
+    assert (await read_queue(connection, shop.base)).counts == QueueCounts(delayed=1)
 
 
 @pytest.mark.parametrize("name", ["wait", "paused"])
@@ -107,15 +160,50 @@ async def test_a_queue_that_never_was_has_no_keys_and_no_id(connection: RedisCon
     )
 
 
-async def test_a_queue_that_was_only_opened_has_keys_but_no_id(
+@EVERY_MAJOR
+async def test_a_queue_of_which_only_workers_know_has_keys_but_no_id(
     connection: RedisConnection, shop: Shop
 ) -> None:
-    shop.run(["getJobCounts"])
-    shop.raw.hset(f"{shop.base}meta", "version", "bullmq:6")
-    reading = await read_queue(connection, shop.base)
-    assert (reading.has_keys, reading.jobs_added) == (True, None)
+    with shop.worker(STALLED_MS="500"):
+        reading = await reading_with_keys(connection, shop)
+    assert (reading.counts, reading.jobs_added) == (QueueCounts(), None)
 
 
+async def reading_with_keys(connection: RedisConnection, shop: Shop) -> QueueReading:
+    """The first one: a Python worker writes nothing before its first look for stalled jobs."""
+    async with asyncio.timeout(20):
+        while True:
+            reading = await read_queue(connection, shop.base)
+            if reading.has_keys:
+                return reading
+            await asyncio.sleep(0.02)
+
+
+@EVERY_MAJOR
+async def test_keys_that_were_flushed_can_be_told_from_jobs_that_were_done(
+    connection: RedisConnection, shop: Shop
+) -> None:
+    """Nothing is unfinished either way; the counter of what was ever added is what tells."""
+    shop.finish(2)
+    done = await read_queue(connection, shop.base)
+    shop.raw.flushall()
+    flushed = await read_queue(connection, shop.base)
+    assert (done.counts.unfinished, done.jobs_added) == (0, 2)
+    assert (flushed.counts.unfinished, flushed.jobs_added) == (0, None)
+
+
+@EVERY_MAJOR
+async def test_a_flushed_queue_is_told_too_when_workers_wrote_keys_again(
+    connection: RedisConnection, shop: Shop
+) -> None:
+    shop.finish(2)
+    shop.raw.flushall()
+    with shop.worker(STALLED_MS="500"):
+        flushed = await reading_with_keys(connection, shop)
+    assert (flushed.counts, flushed.jobs_added) == (QueueCounts(), None)
+
+
+@EVERY_MAJOR
 async def test_the_reading_tells_adds_redis_time_and_the_stamp_that_was_asked_for(
     connection: RedisConnection, shop: Shop
 ) -> None:
@@ -132,6 +220,7 @@ async def test_the_reading_tells_adds_redis_time_and_the_stamp_that_was_asked_fo
     assert abs(one.redis_time - datetime.now(UTC)) < timedelta(minutes=1)
 
 
+@EVERY_MAJOR
 async def test_the_stamp_survives_a_trim_to_nothing_and_moves_on_a_retry(
     connection: RedisConnection, shop: Shop
 ) -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from bullmq_operator.domain.counts import Inventory
+from bullmq_operator.domain.counts import Inventory, QueueCounts
 from bullmq_operator.queues import keys
 from bullmq_operator.queues.connection import RedisConnection
+from bullmq_operator.queues.counts import read_queue
 from bullmq_operator.queues.inventory import take_inventory
 from bullmq_operator.queues.scripts import load
+from devcluster import bullmq
+from devcluster.bullmq import Major
+from tests.integration.queues.features import EVERY_MAJOR, Feature, majors_with, node, yearly
 from tests.integration.queues.support import FAILING, Shop
 
 pytestmark = pytest.mark.redis
@@ -18,6 +22,7 @@ async def inventory_of(connection: RedisConnection, shop: Shop) -> Inventory:
     return await take_inventory(connection, shop.queue)
 
 
+@EVERY_MAJOR
 async def test_a_drained_queue_holds_finished_jobs_and_nothing_else(
     connection: RedisConnection, shop: Shop
 ) -> None:
@@ -27,6 +32,7 @@ async def test_a_drained_queue_holds_finished_jobs_and_nothing_else(
     assert await inventory_of(connection, shop) == Inventory(stamp=stamp, finished_jobs=5)
 
 
+@EVERY_MAJOR
 async def test_it_writes_nothing(connection: RedisConnection, shop: Shop) -> None:
     shop.finish(3, failed=2)
     shop.run(["addBulk", [{"name": "x", "data": {}, "opts": {"delay": 1000000}}]])
@@ -36,6 +42,7 @@ async def test_it_writes_nothing(connection: RedisConnection, shop: Shop) -> Non
     assert after == before
 
 
+@EVERY_MAJOR
 async def test_unfinished_jobs_of_every_state_are_neither_orphans_nor_residue(
     connection: RedisConnection, shop: Shop
 ) -> None:
@@ -47,23 +54,58 @@ async def test_unfinished_jobs_of_every_state_are_neither_orphans_nor_residue(
         ["addFlow", parent],
         ["add", "x", {}, {"delay": 3_600_000}],
         ["add", "x", {}, {"priority": 3}],
-        ["upsertJobScheduler", "nightly", {"every": 86_400_000}, {"name": "nightly"}],
+        yearly(shop.major),
         ["job", "1", "log", "a line"],
     )
     found = await inventory_of(connection, shop)
     assert (found.orphans, found.residue, found.unknown_keys) == ((), (), ())
 
 
+@EVERY_MAJOR
 async def test_a_job_that_fell_out_of_every_index_is_an_orphan(
     connection: RedisConnection, shop: Shop
 ) -> None:
-    """What v4's pause beside v6's does: a RENAME over a list that holds jobs."""
+    """And its parts are not swept as remains of a dead one."""
     shop.run(["add", "x", {}, {}], ["job", "1", "log", "a line"])
     shop.raw.delete(f"{shop.base}wait")
     found = await inventory_of(connection, shop)
     assert (found.orphans, found.residue) == (("1",), ())
 
 
+@majors_with(Feature.PAUSED_LIST)
+@pytest.mark.parametrize("newer", [Major.V6, Major.PYTHON])
+async def test_jobs_that_two_pauses_of_different_majors_lose_are_orphans(
+    connection: RedisConnection, shop: Shop, newer: Major
+) -> None:
+    """The older renames wait to paused, and over what the newer one left in paused: a queue with
+    nothing to do, by every count, and three acknowledged jobs.
+    """
+    shop.run(["addBulk", bullmq.jobs(3)], ["pause"])
+    shop.by(newer).run(["addBulk", bullmq.jobs(1)])
+    shop.run(["pause"], ["resume"], ["process", 9])
+    assert (await read_queue(connection, shop.base)).counts == QueueCounts(completed=1)
+    assert (await inventory_of(connection, shop)).orphans == ("1", "2", "3")
+
+
+@majors_with(Feature.DEDUPLICATION)
+async def test_an_add_that_an_older_worker_forgets_is_reported(
+    connection: RedisConnection, shop: Shop
+) -> None:
+    """A newer producer's second add waits for the end of the first job; the worker that ends it
+    does not know of that, and every count is 0.
+    """
+    options = {"deduplication": {"id": "k", "keepLastIfActive": True}}
+    add, end = ["add", "x", {}, options], ["job", "1", "moveToCompleted", "done", "script", False]
+    older = shop.by(Major.V4)
+    shop.run(add)
+    older.run(["process", 1, {"leaveActive": True}])
+    shop.run(add)
+    older.run(end)
+    assert (await read_queue(connection, shop.base)).counts == QueueCounts(completed=1)
+    assert (await inventory_of(connection, shop)).pending_deduplicated == ("k",)
+
+
+@majors_with(Feature.DEDUPLICATION)
 async def test_an_acknowledged_add_that_is_no_job_yet_is_reported(
     connection: RedisConnection, shop: Shop
 ) -> None:
@@ -92,6 +134,7 @@ async def test_remains_of_finished_jobs_are_residue_with_their_parts(
     assert (found.orphans, found.unknown_keys) == ((), ())
 
 
+@EVERY_MAJOR
 async def test_a_failed_child_that_a_parent_elsewhere_waits_for_is_reported(
     connection: RedisConnection, shop: Shop
 ) -> None:
@@ -102,10 +145,30 @@ async def test_a_failed_child_that_a_parent_elsewhere_waits_for_is_reported(
 
 def fail_child_of_parent_elsewhere(shop: Shop) -> str:
     """Returns the parent's key."""
-    child = {"name": "c", "queueName": shop.name, "data": {}, "opts": {"jobId": "child"}}
-    parent = {"name": "p", "queueName": "bills/v1", "data": {}, "opts": {"jobId": "parent"}}
-    shop.run(["addFlow", {**parent, "children": [child]}], ["process", 1, FAILING])
+    flow = node("bills/v1", "parent", node(shop.name, "child"))
+    shop.run(["addFlow", flow], ["process", 1, FAILING])
     return "bull:bills/v1:parent"
+
+
+@EVERY_MAJOR
+async def test_a_child_that_was_done_for_a_parent_elsewhere_stands_against_nothing(
+    connection: RedisConnection, shop: Shop
+) -> None:
+    shop.run(["addFlow", node("bills/v1", "parent", node(shop.name, "child"))], ["process", 1])
+    found = await inventory_of(connection, shop)
+    assert (found.finished_jobs, found.parents_elsewhere, found.unknown_keys) == (1, (), ())
+
+
+@EVERY_MAJOR
+async def test_a_failed_child_of_a_parent_in_the_same_queue_is_not_elsewhere(
+    connection: RedisConnection, shop: Shop
+) -> None:
+    """The parent itself is unfinished, and counted."""
+    flow = node(shop.name, "parent", node(shop.name, "child"))
+    shop.run(["addFlow", flow], ["process", 1, FAILING])
+    assert (await inventory_of(connection, shop)).parents_elsewhere == ()
+    counts = (await read_queue(connection, shop.base)).counts
+    assert counts == QueueCounts(waiting_children=1, failed=1)
 
 
 @pytest.mark.parametrize(
@@ -138,6 +201,7 @@ async def test_what_bullmq_does_not_write_is_unknown(
     assert (found.unknown_keys, found.residue) == ((key,), ())
 
 
+@EVERY_MAJOR
 async def test_a_queue_whose_prefix_is_our_name_is_foreign(
     connection: RedisConnection, shop: Shop
 ) -> None:
@@ -151,6 +215,7 @@ async def test_a_queue_whose_prefix_is_our_name_is_foreign(
     assert (found.residue, found.orphans, found.unknown_keys) == ((), (), ())
 
 
+@EVERY_MAJOR
 async def test_jobs_of_a_queue_that_lost_its_meta_are_not_ours_to_sweep(
     connection: RedisConnection, shop: Shop
 ) -> None:
@@ -163,6 +228,7 @@ async def test_jobs_of_a_queue_that_lost_its_meta_are_not_ours_to_sweep(
     assert f"{theirs.base}1" in found.unknown_keys
 
 
+@majors_with(Feature.DEDUPLICATION)
 async def test_a_deduplication_id_may_be_called_id(connection: RedisConnection, shop: Shop) -> None:
     shop.run(["add", "x", {}, {"deduplication": {"id": "id", "ttl": 600_000}}], ["process", 1])
     found = await inventory_of(connection, shop)
@@ -194,6 +260,7 @@ async def test_names_that_only_begin_alike_are_not_looked_at(
     assert (found.residue, found.foreign_queues, found.unknown_keys) == ((), (), ())
 
 
+@majors_with(Feature.LIMITS)
 async def test_settings_are_kept_and_bookkeeping_is_not(
     connection: RedisConnection, shop: Shop
 ) -> None:

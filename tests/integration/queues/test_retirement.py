@@ -18,6 +18,7 @@ from bullmq_operator.queues.retirement import (
     retire_queue,
 )
 from devcluster import bullmq
+from tests.integration.queues.features import EVERY_MAJOR
 from tests.integration.queues.support import FAILING, Shop
 from tests.integration.queues.test_inventory import fail_child_of_parent_elsewhere
 
@@ -43,6 +44,7 @@ async def retire(
     )
 
 
+@EVERY_MAJOR
 async def test_a_whole_retirement_leaves_no_key(connection: RedisConnection, shop: Shop) -> None:
     shop.finish(350, failed=250)
     shop.run(["job", "1", "log", "a line"])
@@ -53,6 +55,7 @@ async def test_a_whole_retirement_leaves_no_key(connection: RedisConnection, sho
     assert shop.keys() == set()
 
 
+@EVERY_MAJOR
 async def test_a_second_run_finds_nothing_to_do(connection: RedisConnection, shop: Shop) -> None:
     shop.finish(3)
     proof = await take_inventory(connection, shop.queue)
@@ -61,6 +64,7 @@ async def test_a_second_run_finds_nothing_to_do(connection: RedisConnection, sho
     assert again == RetirementOutcome(closed=True)
 
 
+@EVERY_MAJOR
 @pytest.mark.parametrize(
     "names",
     [
@@ -80,6 +84,7 @@ async def test_a_queue_of_a_similar_name_is_left_alone(
     assert near.snapshot() == before
 
 
+@EVERY_MAJOR
 async def test_queues_that_share_our_base_are_left_alone(
     connection: RedisConnection, shop: Shop
 ) -> None:
@@ -95,6 +100,7 @@ async def test_queues_that_share_our_base_are_left_alone(
     assert ours.keys() == foreign[0].keys() | foreign[1].keys()
 
 
+@EVERY_MAJOR
 async def test_an_unfinished_job_of_any_state_stops_everything(
     connection: RedisConnection, shop: Shop
 ) -> None:
@@ -142,6 +148,7 @@ def once(
     return on_progress
 
 
+@EVERY_MAJOR
 @MOMENTS
 async def test_a_late_job_stops_the_next_step_and_is_kept(
     connection: RedisConnection, shop: Shop, moment: Callable[[RetirementOutcome], bool]
@@ -153,6 +160,7 @@ async def test_a_late_job_stops_the_next_step_and_is_kept(
     assert shop.run(["job", "late", "getState"], ["process", 1]) == ["waiting", ["late"]]
 
 
+@EVERY_MAJOR
 @MOMENTS
 async def test_activity_that_left_nothing_unfinished_stops_the_next_step(
     connection: RedisConnection, shop: Shop, moment: Callable[[RetirementOutcome], bool]
@@ -169,6 +177,7 @@ async def test_activity_that_left_nothing_unfinished_stops_the_next_step(
     assert shop.run(["job", "brief", "getState"]) == ["completed"]
 
 
+@EVERY_MAJOR
 async def test_a_retried_job_between_two_slices_is_kept(
     connection: RedisConnection, shop: Shop
 ) -> None:
@@ -182,6 +191,7 @@ async def test_a_retried_job_between_two_slices_is_kept(
     assert shop.run(["job", "300", "getState"]) == ["waiting"]
 
 
+@EVERY_MAJOR
 async def test_an_abort_leaves_a_healthy_queue_and_a_new_run_ends_it(
     connection: RedisConnection, shop: Shop
 ) -> None:
@@ -193,6 +203,7 @@ async def test_an_abort_leaves_a_healthy_queue_and_a_new_run_ends_it(
     assert shop.keys() == set()
 
 
+@EVERY_MAJOR
 @MOMENTS
 async def test_a_crash_at_any_step_is_finished_by_the_next_run(
     connection: RedisConnection, shop: Shop, moment: Callable[[RetirementOutcome], bool]
@@ -209,6 +220,7 @@ async def test_a_crash_at_any_step_is_finished_by_the_next_run(
     assert shop.keys() == set()
 
 
+@EVERY_MAJOR
 async def test_a_stamp_that_moved_before_the_first_slice_deletes_nothing(
     connection: RedisConnection, shop: Shop
 ) -> None:
@@ -221,6 +233,7 @@ async def test_a_stamp_that_moved_before_the_first_slice_deletes_nothing(
     assert shop.snapshot() == before
 
 
+@EVERY_MAJOR
 async def test_a_stream_that_appears_after_a_proof_without_one_is_activity(
     connection: RedisConnection, shop: Shop
 ) -> None:
@@ -233,6 +246,7 @@ async def test_a_stream_that_appears_after_a_proof_without_one_is_activity(
     assert outcome == RetirementOutcome(stopped_by="Activity")
 
 
+@EVERY_MAJOR
 async def test_a_queue_without_a_stream_is_retired_too(
     connection: RedisConnection, shop: Shop
 ) -> None:
@@ -242,6 +256,7 @@ async def test_a_queue_without_a_stream_is_retired_too(
     assert shop.keys() == set()
 
 
+@EVERY_MAJOR
 async def test_a_failed_child_whose_parent_waits_elsewhere_is_refused_before_any_deletion(
     connection: RedisConnection, shop: Shop
 ) -> None:
@@ -252,6 +267,7 @@ async def test_a_failed_child_whose_parent_waits_elsewhere_is_refused_before_any
     assert shop.snapshot() == before
 
 
+@EVERY_MAJOR
 async def test_the_slice_itself_refuses_a_failed_child_the_inventory_did_not_show(
     connection: RedisConnection, shop: Shop
 ) -> None:
@@ -264,6 +280,7 @@ async def test_the_slice_itself_refuses_a_failed_child_the_inventory_did_not_sho
     assert shop.snapshot() == before
 
 
+@EVERY_MAJOR
 async def test_orphans_stop_it_until_somebody_approves_them(
     connection: RedisConnection, shop: Shop
 ) -> None:
@@ -306,33 +323,30 @@ async def test_a_replica_refuses_and_says_why(connection: RedisConnection, shop:
     assert (await take_inventory(connection, shop.queue)).finished_jobs == 2
 
 
+@EVERY_MAJOR
 async def test_retirements_beside_a_live_producer_lose_no_acknowledged_job(
     connection: RedisConnection, shop: Shop
 ) -> None:
     """Jobs come and go while retirements run one after the other; each one that was finished by a
-    worker is told by it, each one that was not is still there.
+    worker is told by it, each one that was not is still there. Every second round leaves the queue
+    empty for a moment.
     """
-    rounds = 60
-    steps = [
-        step
-        for i in range(rounds)
-        for step in (
-            ["add", "x", {}, {"jobId": f"j{i}"}],
-            ["addBulk", bullmq.jobs(2)],
-            ["process", 3 if i % 2 else 2],
-        )
-    ]
-    producer = asyncio.create_task(asyncio.to_thread(shop.run, *steps))
+    rounds = 30
+
+    def produce() -> int:
+        steps = (["add", "x", {}, {}], ["addBulk", bullmq.jobs(2)])
+        return sum(len(shop.run(*steps, ["process", 4 if i % 2 else 2])[2]) for i in range(rounds))
+
+    producer = asyncio.create_task(asyncio.to_thread(produce))
     closed = 0
     while not producer.done():
         closed += (await retire(connection, shop)).closed
-    results = await producer
-    processed = sum(len(taken) for taken in results[2::3])
     left = shop.run(["process", 10_000])[0]
-    assert processed + len(left) == rounds * 3
+    assert await producer + len(left) == rounds * 3
     assert closed > 0
 
 
+@EVERY_MAJOR
 async def test_a_job_retried_and_failed_again_after_the_proof_deletes_nothing(
     connection: RedisConnection, shop: Shop
 ) -> None:
