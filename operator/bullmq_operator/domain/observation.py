@@ -115,6 +115,8 @@ class VersionView:
     reading: QueueReading | Unknown
     redis: str | None = None
     """`host:port/db` of the Redis behind `reading`."""
+    maxmemory_policy: str | None = None
+    """Of that Redis; None where it does not tell."""
     detail: QueueDetail | None = None
     clients: Clients = ()
     idle_for: timedelta | None = None

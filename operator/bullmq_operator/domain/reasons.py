@@ -44,10 +44,12 @@ class EventReason(enum.StrEnum):
     DELAYED_BEYOND_DEADLINE = "DelayedBeyondDeadline"
     RESTORE_UNKNOWN = "RestoreReplicasUnknown"
     MISCONFIGURED = "Misconfigured"
+    EVICTION_ALLOWED = "EvictionAllowed"
 
 
 ORDER_UNKNOWN = "OrderUnknown"
 CONFLICT = "Conflict"
+EVICTION_ALLOWED = "EvictionAllowed"
 NOT_SUPPORTED_YET = "NotSupportedYet"
 QUEUE_NOT_FOUND = "QueueNotFound"
 WORKLOAD_NOT_FOUND = "WorkloadNotFound"

@@ -99,6 +99,7 @@ class Assembler:
             version=version,
             reading=seen.reading,
             redis=seen.redis,
+            maxmemory_policy=seen.maxmemory_policy,
             detail=await self._detail(version, seen.reading),
             clients=await self._clients(version, seen.reading),
             idle_for=seen.idle_for,

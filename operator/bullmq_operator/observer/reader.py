@@ -103,7 +103,14 @@ class QueueReader:
         history = f"{connection.address} {server.run_id} {server.replication_id}"
         changes: list[Change] = []
         for group, answer in zip(part.groups, answers, strict=True):
-            look = Look(connection.address, history, asked_at, at, answer.redis_time)
+            look = Look(
+                connection.address,
+                history,
+                asked_at,
+                at,
+                answer.redis_time,
+                server.maxmemory_policy,
+            )
             for line, row in zip(group, answer.rows, strict=True):
                 if not line.entry.repeats(row, look):
                     changes.append(_taken(line, row, look))

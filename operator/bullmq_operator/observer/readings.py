@@ -22,6 +22,8 @@ class Seen:
     redis: str | None = None
     """`host:port/db` of the Redis behind the reading."""
     idle_for: timedelta | None = None
+    maxmemory_policy: str | None = None
+    """None: Redis did not tell it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Look:
     """Monotonic seconds, as is `at`, when the answer was here."""
     at: float
     redis_time: datetime
+    maxmemory_policy: str | None = None
 
 
 class Entry:
@@ -65,9 +68,10 @@ class Entry:
             return None
         if isinstance(self._reading, Unknown) or self._look is None:
             return Seen(self._reading, self._unknown_at)
-        reading = replace(self._reading, redis_time=self._look.redis_time)
-        idle_for = self._quiet.idle_for(reading, self._look.at)
-        return Seen(reading, self._look.at, self._look.redis, idle_for)
+        look = self._look
+        reading = replace(self._reading, redis_time=look.redis_time)
+        idle_for = self._quiet.idle_for(reading, look.at)
+        return Seen(reading, look.at, look.redis, idle_for, look.maxmemory_policy)
 
     def repeats(self, row: Row, look: Look) -> bool:
         """Whether the same server said the very same again; if so, that is taken in."""

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from bullmq_operator.domain.counts import Unknown
 from bullmq_operator.domain.progress import Progress, Role
-from bullmq_operator.domain.reasons import CONFLICT
+from bullmq_operator.domain.reasons import CONFLICT, EVICTION_ALLOWED
 from bullmq_operator.domain.spec import Obliterate
 from bullmq_operator.domain.status import (
     Condition,
@@ -115,6 +115,13 @@ def _backend(progress: Progress) -> Row:
         status = UNKNOWN if unread else FALSE
         return ConditionType.BACKEND_REACHABLE, status, reading.reason, reading.message
     address = progress.view.redis or "Redis"
+    policy = progress.view.maxmemory_policy
+    if policy not in (None, "noeviction"):
+        message = (
+            f"counts are read from {address}, whose maxmemory-policy is {policy}: when it is full "
+            "it drops jobs and tells nobody; set it to noeviction, as BullMQ demands"
+        )
+        return ConditionType.BACKEND_REACHABLE, TRUE, EVICTION_ALLOWED, message
     return ConditionType.BACKEND_REACHABLE, TRUE, "Connected", f"counts are read from {address}"
 
 

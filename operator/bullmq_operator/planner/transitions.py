@@ -6,7 +6,7 @@ from typing import Protocol
 
 from bullmq_operator.domain.plan import Event
 from bullmq_operator.domain.progress import Progress, Role
-from bullmq_operator.domain.reasons import EventReason
+from bullmq_operator.domain.reasons import EVICTION_ALLOWED, EventReason
 from bullmq_operator.domain.status import ConditionStatus, ConditionType, Phase, Status
 from bullmq_operator.domain.wording import counted
 
@@ -72,3 +72,15 @@ def _attention(progress: Progress, status: Status, say: _Say) -> None:
             continue
         if old is None or old.status is not ConditionStatus.TRUE or old.reason != new.reason:
             say(reason, f"{new.reason}: {new.message}", warning=True)
+    _eviction(progress, status, say)
+
+
+def _eviction(progress: Progress, status: Status, say: _Say) -> None:
+    """A Redis that may drop jobs by itself: once, when it is first seen."""
+    old, new = (
+        one.condition(ConditionType.BACKEND_REACHABLE)
+        for one in (progress.view.version.status, status)
+    )
+    was_told = old is not None and old.reason == EVICTION_ALLOWED
+    if new is not None and new.reason == EVICTION_ALLOWED and not was_told:
+        say(EventReason.EVICTION_ALLOWED, new.message, warning=True)

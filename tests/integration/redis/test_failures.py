@@ -296,3 +296,13 @@ async def test_a_replica_without_its_primary(connected: Connect) -> None:
             client.replicaof(HOST, 1)
         says = "has no primary at the moment; it is asked again."
         assert await told(connected(url=replica.url)) == (UnknownReason.UNREACHABLE, says)
+
+
+async def test_the_eviction_policy_is_read_for_a_warning(
+    server: RedisServer, raw: redis.Redis
+) -> None:
+    eyes = Eyes()
+    with configured(raw, "maxmemory-policy", "allkeys-lru"):
+        seen = await eyes.look(a_version(server.url))
+    await eyes.backends.close()
+    assert seen.maxmemory_policy == "allkeys-lru"
