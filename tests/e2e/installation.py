@@ -1,4 +1,4 @@
-"""Installs the operator as README.md says, with a poll fast enough for tests."""
+"""Installs the operator as README.md says, with a poll fast enough for tests; and restarts it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from devcluster.cluster import Cluster
 from devcluster.paths import PROJECT_ROOT
 
 SYSTEM = "bullmq-system"
-USER = f"system:serviceaccount:{SYSTEM}:bullmq-operator"
+OPERATOR = f"system:serviceaccount:{SYSTEM}:bullmq-operator"
+"""Who it is in the API server's audit log."""
+PODS = ("pod", "--selector=app.kubernetes.io/name=bullmq-operator")
 SETTINGS = {
     "apiVersion": "v1",
     "kind": "ConfigMap",
@@ -21,5 +23,17 @@ def install(cluster: Cluster) -> None:
     cluster.kubectl.apply(SETTINGS, SYSTEM)
     cluster.kubectl.apply(PROJECT_ROOT / "crds")
     cluster.kubectl.apply(PROJECT_ROOT / "manifests" / "install.yaml")
-    rollout = ("rollout", "status", "deployment/bullmq-operator", "--timeout=60s")
-    cluster.kubectl(*rollout, namespace=SYSTEM, timeout=70)
+    _wait_until_ready(cluster)
+
+
+def restart(cluster: Cluster, *, kill: bool = False) -> None:
+    """Delete its Pod, with a grace period or without, and wait for the next one."""
+    how = ("--grace-period=0", "--force") if kill else ()
+    cluster.kubectl("delete", *PODS, *how, namespace=SYSTEM)
+    _wait_until_ready(cluster)
+
+
+def _wait_until_ready(cluster: Cluster) -> None:
+    for condition in ("create", "condition=Ready"):
+        wait = ("wait", *PODS, f"--for={condition}", "--timeout=60s")
+        cluster.kubectl(*wait, namespace=SYSTEM, timeout=70)

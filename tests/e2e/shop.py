@@ -10,9 +10,11 @@ from typing import Any
 import redis
 
 from devcluster import bullmq
+from devcluster.audit import AuditEntry
 from devcluster.cluster import Cluster
 from devcluster.redis_server import RedisServer
 from devcluster.waiting import wait_until
+from tests.e2e.installation import OPERATOR
 
 Json = dict[str, Any]
 LEDGER = "shop"
@@ -138,20 +140,43 @@ class Shop:
         found = self.cluster.kubectl.list("pods", self.namespace, selector=f"app={deployment}")
         return list(found)
 
+    def ledger(self) -> dict[str, int]:
+        """How often each job was processed, by a record apart from BullMQ's keys."""
+        counted: Any = self.client.hgetall(f"ledger:{LEDGER}:done")
+        return {job: int(count) for job, count in counted.items()}
+
     def done(self) -> set[str]:
         """The jobs that were processed."""
-        names: Any = self.client.hkeys(f"ledger:{LEDGER}:done")
-        return set(names)
+        return set(self.ledger())
 
-    def finished(self, job: str) -> list[datetime.datetime]:
-        """When a job was finished, by the logs of the workers that did."""
-        queue, number = job.rsplit(":", 1)
-        return [
+    def done_times(self) -> list[datetime.datetime]:
+        """When jobs were done, in order, by the logs of the workers that did them."""
+        return sorted(
             datetime.datetime.fromisoformat(entry["time"])
             for log in self.cluster.state.glob(f"pod-logs/{self.namespace}_*/*.log")
             for entry in map(json.loads, log.read_text().splitlines())
-            if entry["event"] == "done" and (entry["queue"], entry["id"]) == (queue, number)
+            if entry["event"] == "done"
+        )
+
+    def writes(self, since: datetime.datetime | None = None) -> list[AuditEntry]:
+        """What the operator wrote in this namespace, in order, by the API server's audit log."""
+        return [
+            entry
+            for entry in self.cluster.audit(user=OPERATOR, since=since)
+            if entry.is_write and entry.namespace == self.namespace
         ]
+
+    def scalings(self, deployment: str) -> list[datetime.datetime]:
+        """When the operator scaled a Deployment."""
+        wanted = ("deployments/scale", deployment)
+        return [one.time for one in self.writes() if (one.resource, one.name) == wanted]
+
+    def events(self, version: str) -> dict[str, str]:
+        """The messages of a QueueVersion's Events, by reason; of two alike, the later."""
+        field = f"--field-selector=involvedObject.name=orders-v{version}"
+        found = json.loads(self.kubectl("get", "events", "-o", "json", field))["items"]
+        found.sort(key=lambda event: event["lastTimestamp"])
+        return {event["reason"]: event["message"] for event in found}
 
     def keys(self, version: str) -> list[str]:
         """What is left of a version's queue in Redis."""
@@ -188,9 +213,15 @@ class Shop:
         self.kubectl(*rollout)
         assert self.replicas(deployment) == replicas
 
-    def wait_done(self, jobs: set[str]) -> None:
-        """Until all of these jobs were processed."""
-        wait_until(lambda: jobs <= self.done(), f"{len(jobs)} jobs done", STORY_SECONDS)
+    def wait_done(self, jobs: set[str], times: int = 1) -> None:
+        """Until all of these jobs were processed. `times`: an obliterated queue counts its ids
+        anew, so what the ledger takes for the same job is another."""
+
+        def all_are() -> bool:
+            ledger = self.ledger()
+            return all(ledger.get(job, 0) >= times for job in jobs)
+
+        wait_until(all_are, f"{len(jobs)} jobs done", STORY_SECONDS)
 
     def wait_polls(self, count: int = 6) -> None:
         """Until the operator has asked this Redis so often again: time enough to do something.

@@ -29,6 +29,39 @@ def test_v2_goes_and_v20_beside_it_keeps_every_byte(shop: Shop) -> None:
     assert before != {}
 
 
+def test_v2_goes_and_v20_of_the_same_family_goes_on(shop: Shop) -> None:
+    """20 is higher than 2: an order by letters would have them the other way round."""
+    shop.release("2")
+    shop.wait_done(shop.add("2", 5))
+    jobs = shop.add("20", 3, opts=LATER)
+    before = fingerprint(shop, "20")
+    del before["bull:orders/v20:marker"]  # its own workers take it and set it
+    shop.release("20")
+    shop.wait_phase("2", "Retired")
+    assert shop.keys("2") == []
+    assert before.items() <= fingerprint(shop, "20").items()
+    shop.on_queue("20", "promoteJobs")
+    shop.wait_done(jobs)
+
+
+def test_two_objects_for_one_queue_are_a_conflict_and_nothing_of_it_is_deleted(shop: Shop) -> None:
+    shop.release("1")
+    shop.wait_done(shop.add("1", 3))
+    shop.declare("2", queueName="orders/v1", workers=[{"name": "worker-v1"}])
+    for kind in ("Conflict", "Stalled"):
+        conflict = shop.wait_condition("2", kind, status="True", reason="Conflict")
+        assert f"also belongs to {shop.namespace}/orders-v1: " in conflict["message"]
+        assert "let one QueueVersion name it, and delete the other" in conflict["message"]
+    shop.patch("1", state="Retired")
+    held = shop.wait_condition("1", "Held", status="True")
+    assert "orders-v2" in held["message"]
+    assert len(shop.keys("1")) > 0
+
+    shop.kubectl("delete", "qv", "orders-v2")
+    shop.wait_phase("1", "Retired")
+    assert shop.keys("1") == []
+
+
 def test_a_deployment_of_two_versions_stays_until_the_last_has_let_go(shop: Shop) -> None:
     both = shop.workers("1", "2", name="both")
     shop.declare("1", both)
