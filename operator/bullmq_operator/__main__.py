@@ -1,4 +1,4 @@
-"""`bullmq-operator run`: arguments and environment in, an exit code out.
+"""`bullmq-operator`: arguments and environment in, an exit code out.
 
 Exit codes: 0 stopped as asked, 1 failed (one line says why), 2 a wrong argument or setting.
 """
@@ -16,6 +16,7 @@ from importlib.metadata import version
 import structlog
 
 from bullmq_operator.app.process import FatalError, run
+from bullmq_operator.cli import restore
 from bullmq_operator.logs import configure_logs
 from bullmq_operator.settings import (
     SettingsError,
@@ -34,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     if parsed.command == "run":
         return _run()
+    if parsed.command == "restore":
+        return restore.run(parsed)
     _parser().print_help()
     return _USAGE
 
@@ -75,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_settings_help(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    restore.add_arguments(commands.add_parser("restore", help=restore.HELP))
     return parser
 
 

@@ -60,6 +60,20 @@ class RedisGrant:
         return self.namespace in ("*", namespace) and re.fullmatch(pattern, queue, re.S) is not None
 
 
+@dataclass(frozen=True, slots=True)
+class ArchiveGrant:
+    """One entry of ARCHIVE_URLS: a namespace and where it may put archives."""
+
+    namespace: str
+    urls: str
+    """`*` stands for any characters; everything else for itself."""
+
+    def allows(self, namespace: str, url: str) -> bool:
+        """Whether this entry is about that namespace and that URL."""
+        pattern = ".*".join(re.escape(part) for part in self.urls.split("*"))
+        return self.namespace in ("*", namespace) and re.fullmatch(pattern, url, re.S) is not None
+
+
 def parse_duration(value: object) -> timedelta:
     """Go's notation (`90s`, `1h30m`), as everywhere in Kubernetes; ValueError for all else."""
     if isinstance(value, timedelta):
@@ -106,6 +120,22 @@ def _grants(text: str) -> Iterator[RedisGrant]:
         yield RedisGrant(namespace, queues or "*")
 
 
+def _parse_archives(value: object) -> object:
+    return tuple(_archives(value)) if isinstance(value, str) else value
+
+
+def _archives(text: str) -> Iterator[ArchiveGrant]:
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        namespace, _, urls = (part.strip() for part in entry.partition("="))
+        known_scheme = urls.partition("://")[0] in ("s3", "gs", "abfs", "https", "file")
+        if (namespace != "*" and not _NAME.fullmatch(namespace)) or not known_scheme:
+            raise ValueError(
+                "must be entries <namespace>=<URL> separated by commas, such as "
+                "shop=s3://archives/shop/*,*=file:///archives/*"
+            )
+        yield ArchiveGrant(namespace, urls)
+
+
 def _parse_redis_url(value: object) -> object:
     text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
     problem = "must be a URL such as redis://redis.shop.svc:6379/0 (or rediss:// for TLS)"
@@ -126,6 +156,7 @@ def _lower(value: object) -> object:
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parse_names)]
 Grants = Annotated[tuple[RedisGrant, ...], NoDecode, BeforeValidator(_parse_grants)]
+Archives = Annotated[tuple[ArchiveGrant, ...], NoDecode, BeforeValidator(_parse_archives)]
 RedisUrl = Annotated[SecretStr, BeforeValidator(_parse_redis_url)]
 
 
@@ -150,6 +181,12 @@ class Settings(BaseSettings):
         default=(),
         description="Which namespaces may use the default Redis, and for which queue names, such as"
         " shop=orders*,pay=pay-*. Unset: every watched namespace, for every queue.",
+    )
+    archive_urls: Archives = Field(
+        default=(),
+        description="Where which namespaces may put archives, such as shop=s3://archives/shop/*;"
+        " there also with the operator's own identity. Unset: any s3, gs, abfs or https URL, with"
+        " credentials from the namespace's own Secret.",
     )
     namespaces: Names = Field(
         default=(), description="Namespaces to watch, separated by commas. Unset: all of them."
