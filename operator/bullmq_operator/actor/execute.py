@@ -10,6 +10,7 @@ from typing import assert_never
 import structlog
 
 from bullmq_operator.actor.errors import ActError, IncompleteError, RefusedError
+from bullmq_operator.actor.ports import World
 from bullmq_operator.actor.publishing import Publisher
 from bullmq_operator.actor.retirement import Retirement
 from bullmq_operator.actor.scaling import Scaling
@@ -42,7 +43,7 @@ class _Pass:
 
     stopped: set[VersionKey] = field(default_factory=set)
     unsaid: set[VersionKey] = field(default_factory=set)
-    failures: list[str] = field(default_factory=list)
+    failures: dict[VersionKey, str] = field(default_factory=dict)
     look_again: float | None = None
 
     def again_in(self, seconds: float) -> None:
@@ -58,8 +59,10 @@ class Executor:
         publisher: Publisher,
         scaling: Scaling,
         retirement: Retirement,
+        world: World,
         wake: Callable[[FamilyKey], None],
     ) -> None:
+        self._world = world
         self._publisher = publisher
         self._scaling = scaling
         self._retirement = retirement
@@ -85,9 +88,11 @@ class Executor:
             done = self._act(action, views[action.version])
             if await self._attempt(this, action.version, done):
                 self._wake(observation.family)
+        for key in views.keys() - this.unsaid:
+            self._world.acted(key, this.failures.get(key))
         await self._publisher.events(plan.events, observation, frozenset(this.unsaid))
         if this.failures:
-            raise IncompleteError(tuple(this.failures))
+            raise IncompleteError(tuple(f"{key}: {why}" for key, why in this.failures.items()))
         return this.look_again
 
     async def _attempt(self, this: _Pass, key: VersionKey, done: Awaitable[None]) -> bool:
@@ -102,7 +107,7 @@ class Executor:
             return False
         except (KubeError, QueueReadError, ActError) as failure:
             this.stopped.add(key)
-            this.failures.append(f"{key}: {failure}")
+            this.failures[key] = str(failure)
             return False
         return True
 

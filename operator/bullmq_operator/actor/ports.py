@@ -51,6 +51,10 @@ class World(Protocol):
     def outcome_recorded(self, key: VersionKey, outcome: RetirementOutcome) -> None:
         """It is in the status now."""
 
+    def acted(self, key: VersionKey, failure: str | None) -> None:
+        """An action on the version failed for this reason, for the next observation; None: none
+        did."""
+
     async def connection(self, queue: QueueId, *, fresh: bool = False) -> RedisConnection | Unknown:
         """The Redis of a queue; `fresh` resolves its Secrets anew."""
 

@@ -252,5 +252,6 @@ def _executor(kube: KubeClient, world: ObservedWorld, clock: Clock, memory: Memo
         publisher=publisher,
         scaling=Scaling(kube, world, guard),
         retirement=Retirement(world, guard),
+        world=world,
         wake=memory.workqueue.add,
     )

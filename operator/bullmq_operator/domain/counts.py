@@ -164,4 +164,5 @@ class RetirementOutcome:
     stopped_by: str | None = None
     """None, or why nothing more was deleted. By the guard in the script: `LateJob` (unfinished
     jobs), `Activity` (the stamp moved, or finished jobs are there again), `ParentElsewhere`. By the
-    inventory, before any call: `ParentElsewhere`, `UnknownKeys`, `OrphanedJobs`."""
+    inventory, before any call: `ParentElsewhere`, `UnknownKeys`, `OrphanedJobs`. By the sweep of
+    re-created keys: `LateJob` (or finished ones), `KeysLeft` (settings or a pause)."""

@@ -130,6 +130,8 @@ class VersionView:
     """None: not taken; the planner asks for it by `Plan.inventories`."""
     outcome: RetirementOutcome | None = None
     """What the deleting calls since the last pass did."""
+    failure: str | None = None
+    """Why the last action on it failed; None: it did not, or nothing was done since the start."""
     rivals: tuple[VersionKey, ...] = ()
     """Other QueueVersions on the same physical queue, sorted: nothing destructive happens to it."""
     came_first: bool = True

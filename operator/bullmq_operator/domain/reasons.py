@@ -23,6 +23,8 @@ class HeldReason(enum.StrEnum):
     STILL_FED = "StillFed"
     SHARED_QUEUE = "SharedQueue"
     KEYS_LEFT = "KeysLeft"
+    QUEUE_NOT_FOUND = "QueueNotFound"
+    WORKLOAD_NOT_FOUND = "WorkloadNotFound"
 
 
 class EventReason(enum.StrEnum):
@@ -51,5 +53,3 @@ ORDER_UNKNOWN = "OrderUnknown"
 CONFLICT = "Conflict"
 EVICTION_ALLOWED = "EvictionAllowed"
 NOT_SUPPORTED_YET = "NotSupportedYet"
-QUEUE_NOT_FOUND = "QueueNotFound"
-WORKLOAD_NOT_FOUND = "WorkloadNotFound"

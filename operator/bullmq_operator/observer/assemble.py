@@ -106,6 +106,7 @@ class Assembler:
             workloads=await self._workloads(version),
             settings=await self._settings(version, seen.reading),
             outcome=self._from.outcomes.last(version.key),
+            failure=self._from.outcomes.failure(version.key),
             rivals=self._from.cache.claimants(version),
             came_first=self._from.cache.came_first(version),
         )

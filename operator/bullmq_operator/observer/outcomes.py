@@ -1,4 +1,5 @@
-"""What the deleting calls did, until a status holds it."""
+"""What our actions came to: what was deleted, until a status holds it; what failed, until it
+does not."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ class Outcomes:
 
     def __init__(self) -> None:
         self._outcomes: dict[VersionKey, RetirementOutcome] = {}
+        self._failures: dict[VersionKey, str] = {}
 
     def put(self, key: VersionKey, outcome: RetirementOutcome) -> None:
         """Add what another call did."""
@@ -30,6 +32,18 @@ class Outcomes:
     def forget(self, key: VersionKey) -> None:
         """The version is gone."""
         self._outcomes.pop(key, None)
+        self._failures.pop(key, None)
+
+    def acted(self, key: VersionKey, failure: str | None) -> None:
+        """An action on the version failed for this reason; None: none did."""
+        if failure is None:
+            self._failures.pop(key, None)
+        else:
+            self._failures[key] = failure
+
+    def failure(self, key: VersionKey) -> str | None:
+        """Why the last action on the version failed."""
+        return self._failures.get(key)
 
 
 def _sum(first: RetirementOutcome, then: RetirementOutcome) -> RetirementOutcome:

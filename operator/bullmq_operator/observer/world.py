@@ -91,6 +91,10 @@ class ObservedWorld:
         """It is in the status now."""
         self._outcomes.recorded(key, outcome)
 
+    def acted(self, key: VersionKey, failure: str | None) -> None:
+        """An action on the version failed for this reason; None: none did."""
+        self._outcomes.acted(key, failure)
+
     async def connection(self, queue: QueueId, *, fresh: bool = False) -> RedisConnection | Unknown:
         """The Redis of a queue; `fresh` resolves its Secrets anew."""
         return await self._backends.connection(queue, fresh=fresh)

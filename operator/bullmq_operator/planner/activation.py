@@ -88,12 +88,12 @@ def _attached(view: VersionView, now: datetime) -> ActivationVerdict:
 
 def _not_ready(view: WorkloadView) -> str | None:
     if view.workload is None:
-        return f"{view.ref.kind} {view.ref.name} not found"
+        return f"{view.ref.kind} {view.ref.name} not found: deploy it, or correct spec.workers"
     workload = view.workload
     if workload.replicas == 0:
         if view.scale_to_zero_allowed:
             return None
-        return f"{workload.key} is scaled to 0"
+        return f"{workload.key} is scaled to 0: scale it up"
     if not workload.observed or workload.ready_replicas < workload.replicas:
         return f"{workload.key}: {workload.ready_replicas} of {workload.replicas} replicas ready"
     return None

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from bullmq_operator.domain.blockers import Blocker
 from bullmq_operator.domain.counts import Inventory, QueueReading
 from bullmq_operator.domain.observation import VersionView
 from bullmq_operator.domain.reasons import HeldReason
 from bullmq_operator.domain.wording import clock, counted
+
+STUCK_AFTER = timedelta(minutes=2)
+"""Ready Pods attach within seconds, and reconnect within a minute when Redis was away. With jobs in
+the queue and nothing done for so long, they listen to something else."""
 
 
 def blockers(view: VersionView, reading: QueueReading) -> tuple[Blocker, ...]:
@@ -55,22 +61,26 @@ def _active(view: VersionView, count: int) -> Blocker:
     return Blocker("active", count, f"{count} active{_nobody(view)}", *_nobody_held(view))
 
 
-def _no_workers_expected(view: VersionView) -> bool:
-    """Nobody is attached and nobody is about to be: no replicas wanted anywhere."""
-    return view.clients == () and all(
-        w.workload is None or w.workload.replicas == 0 for w in view.workloads
-    )
-
-
 def _nobody(view: VersionView) -> str:
     return ", no worker attached" if view.clients == () else ""
 
 
 def _nobody_held(view: VersionView) -> tuple[HeldReason | None, str]:
-    restorable = view.version.status.restore_replicas()
-    if not _no_workers_expected(view) or restorable:
+    """Nobody is attached, and nobody is about to be."""
+    if view.clients != ():
         return None, ""
-    if any(w.scale_to_zero_allowed for w in view.workloads):
+    wanted = [w.workload for w in view.workloads if w.workload and w.workload.replicas]
+    if wanted:
+        settled = all(w.observed and w.ready_replicas >= w.replicas for w in wanted)
+        if not settled or view.idle_for is None or view.idle_for < STUCK_AFTER:
+            return None, ""
+        return (
+            HeldReason.NO_WORKER_ATTACHED,
+            f"{wanted[0].key} is ready, but none of its workers listens to this queue: check the "
+            "queue name, prefix and Redis that they use, or start workers that do",
+        )
+    restorable = bool(view.version.status.restore_replicas())
+    if restorable or any(w.scale_to_zero_allowed for w in view.workloads):
         return None, ""
     return (
         HeldReason.NO_WORKER_ATTACHED,

@@ -7,6 +7,14 @@ from dataclasses import replace
 from datetime import datetime
 
 from bullmq_operator.domain.counts import Unknown
+from bullmq_operator.domain.plan import (
+    Action,
+    RestoreReplicas,
+    RestoreSettings,
+    RetireQueue,
+    ScaleToZero,
+    SweepRecreated,
+)
 from bullmq_operator.domain.progress import Progress, Role
 from bullmq_operator.domain.reasons import CONFLICT, EVICTION_ALLOWED
 from bullmq_operator.domain.spec import Obliterate
@@ -60,7 +68,7 @@ def _rows(progress: Progress, phase: Phase) -> Iterator[Row]:
     yield _ready(progress, phase)
     yield _backend(progress)
     yield _drained(progress, phase)
-    yield _held(progress)
+    yield _held(progress, phase)
     yield _scaled_down(progress, phase)
     yield _obliterated(progress, phase)
     yield _retired(progress, phase)
@@ -145,10 +153,12 @@ def _drained(progress: Progress, phase: Phase) -> Row:
     return kind, FALSE, "QuietPeriod", message
 
 
-def _held(progress: Progress) -> Row:
-    if progress.held is None:
-        return ConditionType.HELD, FALSE, "NothingHeld", "no person is needed"
-    return ConditionType.HELD, TRUE, progress.held.reason, progress.held.message
+def _held(progress: Progress, phase: Phase) -> Row:
+    if progress.held is not None:
+        return ConditionType.HELD, TRUE, progress.held.reason, progress.held.message
+    if progress.unknown is not None and phase is not Phase.RETIRED:
+        return ConditionType.HELD, UNKNOWN, *progress.unknown
+    return ConditionType.HELD, FALSE, "NothingHeld", "no person is needed"
 
 
 def _scaled_down(progress: Progress, phase: Phase) -> Row:
@@ -162,12 +172,24 @@ def _scaled_down(progress: Progress, phase: Phase) -> Row:
     if progress.settings_due:
         names = ", ".join(progress.settings_due)
         message = f"its workers come back once the queue's own settings ({names}) are back"
-        return kind, FALSE, "SettingsFirst", message
+        return kind, FALSE, "SettingsFirst", message + _failed(progress, RestoreSettings)
     if progress.keeps_workers:
+        if any(isinstance(action, RestoreReplicas) for action in progress.actions):
+            message = "its workers are being brought back"
+            return kind, FALSE, "Restoring", message + _failed(progress, RestoreReplicas)
         return kind, FALSE, "WorkersNeeded", "its workers are needed, or not ours to stop yet"
     if progress.workers_gone:
         return kind, TRUE, "NoPods", "no Pod of its workloads is left"
-    return kind, FALSE, "ScalingDown", progress.why or "workloads go to zero"
+    message = progress.why or "workloads go to zero"
+    return kind, FALSE, "ScalingDown", message + _failed(progress, ScaleToZero)
+
+
+def _failed(progress: Progress, *kinds: type[Action]) -> str:
+    """Why what is tried again did not work the last time."""
+    failure = progress.view.failure
+    if failure is None or not any(isinstance(action, kinds) for action in progress.actions):
+        return ""
+    return f"; the last try failed and is repeated: {failure}"
 
 
 def _obliterated(progress: Progress, phase: Phase) -> Row:
@@ -182,7 +204,8 @@ def _obliterated(progress: Progress, phase: Phase) -> Row:
     if progress.workers_gone and progress.proven_empty and progress.held is not None:
         return kind, FALSE, "Held", progress.held.message
     if progress.workers_gone and progress.proven_empty and progress.why:
-        return kind, FALSE, "Waiting", progress.why
+        failed = _failed(progress, RetireQueue, SweepRecreated)
+        return kind, FALSE, "Waiting", progress.why + failed
     return kind, FALSE, "NotYet", "the queue is in Redis"
 
 

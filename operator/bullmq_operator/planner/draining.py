@@ -9,20 +9,18 @@ from bullmq_operator.domain.blockers import Blocker, Held
 from bullmq_operator.domain.counts import QueueReading, Unknown
 from bullmq_operator.domain.plan import Event
 from bullmq_operator.domain.progress import Progress, Role
-from bullmq_operator.domain.reasons import (
-    QUEUE_NOT_FOUND,
-    WORKLOAD_NOT_FOUND,
-    EventReason,
-    HeldReason,
-)
+from bullmq_operator.domain.reasons import EventReason, HeldReason
 from bullmq_operator.domain.status import Status
 from bullmq_operator.domain.wording import clock
-from bullmq_operator.planner.blockers import blockers
+from bullmq_operator.planner.blockers import STUCK_AFTER, blockers
 from bullmq_operator.planner.deadline import deadline_of, overdue, passed, stops_workers
 from bullmq_operator.planner.reopening import moved, reopen
 
 LONGEST_QUIET = timedelta(hours=1)
 """The quiet period doubles at every reopening up to this (a longer one is kept as it is)."""
+
+LOOK_FOR_WORKERS = timedelta(seconds=30)
+"""Nothing wakes us when a worker attaches to a queue without jobs, which proves it."""
 
 SAME_MOMENT = timedelta(seconds=5)
 """`emptySince` is computed anew at each look; within this it is the same moment, not news."""
@@ -37,10 +35,11 @@ def drain(progress: Progress, now: datetime) -> Progress:
     if progress.unknown is not None:
         return _as_decided(progress)
     reading = progress.view.reading
-    unknown = _unjudged(progress)
-    if unknown is not None:
-        return _as_decided(replace(progress, unknown=unknown))
-    assert isinstance(reading, QueueReading)
+    if isinstance(reading, Unknown):
+        return _as_decided(replace(progress, unknown=(reading.reason, reading.message)))
+    missing = _missing(progress)
+    if missing is not None:
+        return _as_decided(_not_found(progress, missing, now))
     if progress.status.drained_at is not None and moved(progress, reading):
         progress = reopen(progress, reading, now)
         if progress.held is not None:
@@ -76,26 +75,35 @@ def _start(progress: Progress, now: datetime) -> Progress:
     return replace(progress, status=status, events=events)
 
 
-def _unjudged(progress: Progress) -> tuple[str, str] | None:
-    view, status = progress.view, progress.status
-    if isinstance(view.reading, Unknown):
-        return view.reading.reason, view.reading.message
+def _missing(progress: Progress) -> Held | None:
+    """What was never there: a mistake in the spec is likelier than an empty queue."""
+    view = progress.view
     for workload in view.workloads:
         if workload.workload is None and not _was_there(progress, workload.ref):
             name = f"{workload.ref.kind} {workload.ref.name}"
-            return (
-                WORKLOAD_NOT_FOUND,
+            message = (
                 f"{name} not found in namespace {view.version.key.namespace}: create it, or "
-                "correct spec.workers",
+                "correct spec.workers"
             )
-    if status.queue_first_seen_at is None:
-        return (
-            QUEUE_NOT_FOUND,
+            return Held(HeldReason.WORKLOAD_NOT_FOUND, message)
+    if progress.status.queue_first_seen_at is None:
+        message = (
             f'queue "{view.version.queue.base.removesuffix(":")}" was never seen in Redis '
             f"{view.redis or ''}: no job was ever added and no worker is attached; check "
-            "queueName, prefix and the database number",
+            "queueName, prefix and the database number, or delete this object if it was never used"
         )
+        return Held(HeldReason.QUEUE_NOT_FOUND, message)
     return None
+
+
+def _not_found(progress: Progress, missing: Held, now: datetime) -> Progress:
+    done = progress.status.retired_at is not None  # it has no more need of what is missing
+    return replace(
+        progress,
+        unknown=(missing.reason, missing.message),
+        held=None if done else missing,
+        look_again=(*progress.look_again, now + LOOK_FOR_WORKERS),
+    )
 
 
 def _was_there(progress: Progress, ref: object) -> bool:
@@ -124,6 +132,9 @@ def _since(progress: Progress, reading: QueueReading, now: datetime) -> Status:
 
 
 def _blocked(progress: Progress, found: tuple[Blocker, ...], now: datetime) -> Progress:
+    view, look = progress.view, progress.look_again
+    if view.clients == () and view.idle_for is not None and view.idle_for < STUCK_AFTER:
+        progress = replace(progress, look_again=(*look, now + STUCK_AFTER - view.idle_for))
     overrun = passed(progress, now)
     if overrun is not None:
         return overdue(progress, overrun, found)

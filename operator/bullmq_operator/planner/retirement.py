@@ -136,7 +136,9 @@ def _delete(progress: Progress, reading: QueueReading, now: datetime) -> Progres
         return replace(progress, unknown=unread, look_again=look)
     if inventory.stamp != progress.status.retirement.stamp:
         # Taken before or after the proof: what it calls dead may be alive.
-        return replace(progress, wants_inventory=True, why="the queue's keys are being looked at")
+        look = (*progress.look_again, now + LOOK_AT_KEYS)
+        why = "the queue's keys are being looked at"
+        return replace(progress, wants_inventory=True, why=why, look_again=look)
     return _with_inventory(progress, inventory, now)
 
 

@@ -46,6 +46,7 @@ class Hands:
             ),
             scaling=Scaling(kube, self.world, guard),
             retirement=Retirement(self.world, guard),
+            world=self.world,
             wake=self.woken.append,
         )
 

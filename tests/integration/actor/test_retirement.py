@@ -170,3 +170,19 @@ async def test_a_redis_that_is_away_fails_the_deletion_and_counts_nothing(
         await hands.execute(Plan(actions=(action,)), observation)
     redis_server.restart()
     assert hands.outcomes.last(finished.key) is None
+
+
+async def test_why_an_action_failed_is_known_until_none_fails(
+    hands: Hands, redis_server: RedisServer, finished: QueueVersion
+) -> None:
+    action, observation = await hands.retirement_of(finished), await hands.observed(finished)
+    with redis_server.client() as client:
+        client.execute_command("ACL SETUSER", "default", "-unlink")
+        with pytest.raises(IncompleteError):
+            await hands.execute(Plan(actions=(action,)), observation)
+        failure = hands.outcomes.failure(finished.key)
+        assert failure is not None
+        assert "ACL" in failure
+        client.execute_command("ACL SETUSER", "default", "+unlink")
+    await hands.execute(Plan(actions=(action,)), observation)
+    assert hands.outcomes.failure(finished.key) is None

@@ -8,10 +8,23 @@ from typing import Any
 import pytest
 
 from bullmq_operator.domain.blockers import Blocker
-from bullmq_operator.domain.counts import QueueDetail
+from bullmq_operator.domain.counts import ClientsUnknown, QueueDetail
+from bullmq_operator.domain.observation import WorkloadView
 from bullmq_operator.domain.reasons import HeldReason
+from bullmq_operator.domain.spec import State, WorkloadRef
+from bullmq_operator.planner import plan
 from bullmq_operator.planner.blockers import blockers, inventory_blockers
-from tests.support.builders import NOW, a_reading, a_view, an_inventory
+from tests.support.builders import (
+    ATTACHED,
+    NOW,
+    a_reading,
+    a_version,
+    a_view,
+    a_workload,
+    a_workload_view,
+    an_inventory,
+    an_observation,
+)
 
 DETAIL = QueueDetail(
     next_delayed=NOW,
@@ -107,3 +120,49 @@ def test_what_only_the_inventory_shows_is_named_with_its_cure() -> None:
             "remove what nobody needs, or set retire.obliterate: Never to keep the queue",
         ),
     )
+
+
+READY = a_workload_view(WorkloadRef("worker-v1"))
+STARTING = WorkloadView(
+    WorkloadRef("worker-v1"), a_workload(WorkloadRef("worker-v1"), ready_replicas=2)
+)
+ELSEWHERE = (
+    HeldReason.NO_WORKER_ATTACHED,
+    "Deployment worker-v1 is ready, but none of its workers listens to this queue: check the queue "
+    "name, prefix and Redis that they use, or start workers that do",
+)
+
+
+@pytest.mark.parametrize(
+    ("view", "held"),
+    [
+        pytest.param({"clients": ()}, ELSEWHERE, id="they listen to something else"),
+        pytest.param(
+            {"clients": (), "idle_for": timedelta(seconds=119)}, (None, ""), id="not for long yet"
+        ),
+        pytest.param({"clients": (), "idle_for": None}, (None, ""), id="who knows for how long"),
+        pytest.param({"clients": (), "workloads": (STARTING,)}, (None, ""), id="they start"),
+        pytest.param(
+            {"clients": ClientsUnknown("CLIENT is refused")}, (None, ""), id="nobody can tell"
+        ),
+        pytest.param({"clients": ATTACHED}, (None, ""), id="they are attached"),
+    ],
+)
+def test_ready_workers_that_take_no_jobs_need_a_person_when(
+    view: dict[str, Any], held: tuple[HeldReason | None, str]
+) -> None:
+    """A Deployment that was pointed at the new queue, rather than a new one beside it."""
+    fields = {"workloads": (READY,), **view}
+
+    (waiting,) = blockers(a_view(**fields), a_reading(waiting=2))
+
+    assert (waiting.held, waiting.remedy) == held
+
+
+def test_jobs_without_a_worker_are_looked_at_again_when_they_have_waited_for_long() -> None:
+    version = a_version(state=State.RETIRED)
+    fields = {"reading": a_reading(waiting=2), "clients": (), "idle_for": timedelta(seconds=30)}
+
+    result = plan(an_observation(a_view(version, **fields)))
+
+    assert result.look_again_at == NOW + timedelta(seconds=90)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -56,7 +57,25 @@ def test_another_redis_means_that_every_proof_starts_anew() -> None:
 
     assert (status.redis, status.queue_first_seen_at) == ("other:6379/0", None)
     assert (status.drained_at, status.retired_at, status.retirement.started_at) == (None,) * 3
-    assert status.phase is Phase.DRAINING
+    assert status.phase is Phase.HELD
+
+
+def test_a_queue_that_was_never_seen_needs_a_person_and_is_looked_for_again() -> None:
+    """It said that no person was needed, and waited for ever."""
+    version = a_version(state=State.RETIRED, status=UNSEEN.status)
+    view = a_view(version, replicas=0, reading=nothing_there())
+
+    result = plan(an_observation(view))
+
+    held = condition_of(result, version, ConditionType.HELD)
+    assert (held.status, held.reason) == (ConditionStatus.TRUE, "QueueNotFound")
+    assert held.message == (
+        'queue "bull:orders/v1" was never seen in Redis redis:6379/0: no job was ever added and no '
+        "worker is attached; check queueName, prefix and the database number, or delete this "
+        "object if it was never used"
+    )
+    assert condition_of(result, version, ConditionType.DRAINED).status is ConditionStatus.UNKNOWN
+    assert (result.actions, result.look_again_at) == ((), NOW + timedelta(seconds=30))
 
 
 def lost(view: VersionView) -> bool:

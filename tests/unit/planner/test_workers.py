@@ -183,6 +183,8 @@ def test_a_workload_that_does_not_exist(seen: int | None, gone: bool) -> None:
     assert (status_of(result, version).workers_gone_at is not None) is gone
     drained = condition_of(result, version, ConditionType.DRAINED)
     assert (drained.reason == "WorkloadNotFound") is not gone
+    held = condition_of(result, version, ConditionType.HELD)
+    assert (held.reason == "WorkloadNotFound") is not gone
 
 
 def test_a_tool_that_fights_for_one_workload_does_not_keep_the_other_up() -> None:
