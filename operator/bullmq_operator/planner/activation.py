@@ -68,7 +68,8 @@ def _attached(view: VersionView, now: datetime) -> ActivationVerdict:
     queue = view.version.queue.name
     if isinstance(view.clients, ClientsUnknown):
         if not view.workloads:
-            return ActivationVerdict(None, f"can't see attached workers: {view.clients.message}")
+            message = f"can't see attached workers: {view.clients.message}"
+            return ActivationVerdict(None, message, now + LOOK_AT_WORKERS)
         return ActivationVerdict(
             now, f"workers are ready; whether they are attached is unknown: {view.clients.message}"
         )
@@ -94,7 +95,9 @@ def _not_ready(view: WorkloadView) -> str | None:
         if view.scale_to_zero_allowed:
             return None
         return f"{workload.key} is scaled to 0: scale it up"
-    if not workload.observed or workload.ready_replicas < workload.replicas:
+    if not workload.observed:
+        return f"{workload.key}: its newest edit is not rolled out yet"
+    if workload.ready_replicas < workload.replicas:
         return f"{workload.key}: {workload.ready_replicas} of {workload.replicas} replicas ready"
     return None
 
