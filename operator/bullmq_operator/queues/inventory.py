@@ -1,13 +1,14 @@
 """A read-only walk over every key of a queue: what each is, and what stands against deletion.
 
-Two walks: the first finds other queues whose keys share our base, the second classifies. Memory
-grows with what is found (residue, orphans), not with the number of jobs in an index. The stamp is
-read before the walks: whatever happens during them moves it, and then the guard refuses.
+Redis walks, and leaves out what is ordinary: finished jobs and their parts. The rest is classified
+here, once it is known which other queues' keys share our base. Memory grows with that rest, not
+with the number of finished jobs. The stamp is read before the walk: whatever happens during it
+moves it, and then the guard refuses.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -18,10 +19,10 @@ from bullmq_operator.queues.connection import RedisConnection
 from bullmq_operator.queues.counts import read_queue
 from bullmq_operator.queues.errors import translated
 
-SCAN_COUNT: Final = 1000
-"""Keys per SCAN call, well under a millisecond of Redis's time."""
+LIST_CHUNK: Final = 1000
 LOOK_BATCH: Final = 200
 
+_WALK: Final = scripts.load("walk")
 _LOOK: Final = scripts.load("look")
 _LISTS: Final = ("wait", "active", "paused")
 
@@ -53,11 +54,11 @@ async def take_inventory(connection: RedisConnection, queue: QueueId) -> Invento
     """Walk the whole key space; about 1 s per million keys in it. Raises QueueReadError."""
     base = queue.base
     reading = await read_queue(connection, base)
-    foreign = await _foreign_bases(connection, base)
+    rests, foreign = await _remarkable(connection, base)
     listed = await _listed(connection, base, reading.counts)
     walk = _Walk(connection, base, tuple(foreign), listed, bool(reading.counts.schedulers))
-    async for batch in _scan(connection, base):
-        await walk.classify(batch)
+    for start in range(0, len(rests), LOOK_BATCH):
+        await walk.classify(rests[start : start + LOOK_BATCH])
     await walk.confirm_orphans()
     found = walk.found
     return Inventory(
@@ -74,7 +75,7 @@ async def take_inventory(connection: RedisConnection, queue: QueueId) -> Invento
 
 
 class _Walk:
-    """The second walk."""
+    """What each of the remarkable keys is."""
 
     def __init__(
         self,
@@ -89,13 +90,12 @@ class _Walk:
         self.found = _Findings()
 
     async def classify(self, names: Sequence[str]) -> None:
-        """Sort full key names into the findings."""
+        """Sort keys, named without the base, into the findings."""
         rests = []
-        for name in names:
-            rest = name[len(self._base) :]
+        for rest in names:
             if rest in keys.RESIDUE_FIXED:
-                self.found.residue.add(name)
-            elif rest not in keys.FIXED and not name.startswith(self._foreign):
+                self.found.residue.add(self._base + rest)
+            elif rest not in keys.FIXED and not (self._base + rest).startswith(self._foreign):
                 rests.append(rest)
         owners = {part[0] for part in map(keys.job_part, rests) if part}
         looks = await self._look({*rests, *owners})
@@ -182,22 +182,36 @@ class _Walk:
         return looks
 
 
-async def _foreign_bases(connection: RedisConnection, base: str) -> set[str]:
-    """Bases of other queues below ours, each with its final colon."""
-    bases: set[str] = set()
-    async for batch in _scan(connection, base):
-        marks = [name for name in batch if keys.may_mark_foreign(name[len(base) :])]
-        if not marks:
-            continue
-        with translated(connection.address):
-            async with connection.client.pipeline(transaction=False) as pipe:
-                for name in marks:
-                    pipe.type(name)
-                kinds = await pipe.execute()
-        for name, kind in zip(marks, kinds, strict=True):
-            if keys.marks_foreign(name[len(base) :], kind):
-                bases.add(name[: name.rindex(":") + 1])
-    return bases
+async def _remarkable(connection: RedisConnection, base: str) -> tuple[list[str], set[str]]:
+    """Names without the base, SCAN's repetitions left out, and the bases of other queues below
+    ours, each with its final colon."""
+    pattern, cursor = f"{keys.glob_escaped(base)}*", "0"
+    rests: dict[str, None] = {}
+    foreign: set[str] = set()
+    while True:
+        cursor, *found = await scripts.run(connection, _WALK, base, (cursor, pattern))
+        foreign |= await _foreign_bases(connection, base, found)
+        known = tuple(foreign)
+        rests |= dict.fromkeys(rest for rest in found if not (base + rest).startswith(known))
+        if cursor == "0":
+            return list(rests), foreign
+
+
+async def _foreign_bases(connection: RedisConnection, base: str, rests: Iterable[str]) -> set[str]:
+    """Those that these keys give away."""
+    marks = [rest for rest in rests if keys.may_mark_foreign(rest)]
+    if not marks:
+        return set()
+    with translated(connection.address):
+        async with connection.client.pipeline(transaction=False) as pipe:
+            for rest in marks:
+                pipe.type(base + rest)
+            kinds = await pipe.execute()
+    return {
+        base + rest[: rest.rindex(":") + 1]
+        for rest, kind in zip(marks, kinds, strict=True)
+        if keys.marks_foreign(rest, kind)
+    }
 
 
 async def _listed(connection: RedisConnection, base: str, counts: QueueCounts) -> frozenset[str]:
@@ -209,7 +223,7 @@ async def _listed(connection: RedisConnection, base: str, counts: QueueCounts) -
         for name in _LISTS:
             start = 0
             while chunk := await connection.client.lrange(
-                f"{base}{name}", start, start + SCAN_COUNT - 1
+                f"{base}{name}", start, start + LIST_CHUNK - 1
             ):
                 ids.update(chunk)
                 start += len(chunk)
@@ -228,25 +242,3 @@ async def read_settings(connection: RedisConnection, base: str) -> tuple[tuple[s
             if name not in ("version", "paused") and not name.startswith("opts.")
         )
     )
-
-
-async def _scan(connection: RedisConnection, base: str) -> AsyncIterator[list[str]]:
-    """Names below the base, batch by batch; on a Cluster from the node of the queue's slot."""
-    client, cursor = connection.client, 0
-    pattern = f"{keys.glob_escaped(base)}*"
-    options = {}
-    if connection.is_cluster:
-        with translated(connection.address):
-            await client.initialize()
-            options["target_nodes"] = client.get_node_from_key(f"{base}meta")
-    while True:
-        with translated(connection.address):
-            answer = await client.scan(cursor, match=pattern, count=SCAN_COUNT, **options)
-        following, batch = answer
-        if isinstance(following, dict):  # RedisCluster: {node: cursor}
-            following = next(iter(following.values()))
-        if batch:
-            yield batch
-        cursor = int(following)
-        if cursor == 0:
-            return

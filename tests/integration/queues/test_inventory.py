@@ -179,6 +179,8 @@ async def test_a_failed_child_of_a_parent_in_the_same_queue_is_not_elsewhere(
         pytest.param("note", "hash", id="a hash of fields that no job has"),
         pytest.param("7:notes", "list", id="a part that no job has"),
         pytest.param("7:logs", "string", id="a part of another type"),
+        pytest.param("1:logs", "string", id="a finished job's part of another type"),
+        pytest.param("1:notes", "list", id="a finished job's part that no job has"),
         pytest.param("de:k", "hash", id="a deduplication key of another type"),
         pytest.param("a:b", "hash", id="a name with a colon"),
     ],
@@ -199,6 +201,32 @@ async def test_what_bullmq_does_not_write_is_unknown(
             shop.raw.set(key, "a")
     found = await inventory_of(connection, shop)
     assert (found.unknown_keys, found.residue) == ((key,), ())
+
+
+async def test_among_very_many_finished_jobs_nothing_remarkable_is_missed(
+    connection: RedisConnection, shop: Shop
+) -> None:
+    """The walk leaves finished jobs and their parts in Redis, many steps long."""
+    shop.finish(1, failed=1)
+    job = shop.raw.hgetall(f"{shop.base}1")
+    pipe = shop.raw.pipeline(transaction=False)
+    for number in range(1000):
+        state = "completed" if number % 2 else "failed"
+        pipe.hset(f"{shop.base}many-{number}", mapping=job)
+        pipe.zadd(f"{shop.base}{state}", {f"many-{number}": number})
+        pipe.rpush(f"{shop.base}many-{number}:logs", "a line")
+        pipe.hset(f"{shop.base}many-{number}:processed", "bull:bills:1", "1")
+    pipe.hset(f"{shop.base}lost", mapping={"timestamp": "1"})
+    pipe.rpush(f"{shop.base}gone:logs", "a line")
+    pipe.set(f"{shop.base}many-7:lock:er", "1")
+    pipe.execute()
+    parent = fail_child_of_parent_elsewhere(shop)
+    found = await inventory_of(connection, shop)
+    assert found.finished_jobs == 1003
+    assert found.orphans == ("lost",)
+    assert found.residue == (f"{shop.base}gone:logs",)
+    assert found.unknown_keys == (f"{shop.base}many-7:lock:er",)
+    assert found.parents_elsewhere == (("child", parent),)
 
 
 @EVERY_MAJOR

@@ -10,6 +10,7 @@
     fields  field names, newline between, of a hash that is no job and small, or ''
   Writes nothing.
 ]]
+--@include "waiting-parent"
 local base = ARGV[1]
 local ZSETS = { 'completed', 'failed', 'delayed', 'prioritized', 'waiting-children' }
 local LISTS = { 'wait', 'active', 'paused' }
@@ -26,15 +27,6 @@ local function indexOf(id)
   return ''
 end
 
--- A failed child without failParentOnFailure and the like stays in its parent's dependencies
--- (BullMQ moveToFinished): the parent waits for ever, and deleting the child releases it.
-local function waitingParent(id)
-  local parent = redis.call('HGET', base .. id, 'parentKey')
-  if not parent or parent == '' then return '' end
-  if redis.call('SISMEMBER', parent .. ':dependencies', base .. id) == 0 then return '' end
-  return parent
-end
-
 local function look(rest)
   local key = base .. rest
   local kind = redis.call('TYPE', key).ok
@@ -42,7 +34,7 @@ local function look(rest)
   if kind ~= 'hash' then return { kind, index, 0, 0, '', '' } end
   local got = redis.call('HMGET', key, 'timestamp', 'finishedOn')
   if got[1] then
-    local parent = index == 'failed' and waitingParent(rest) or ''
+    local parent = index == 'failed' and waitingParent(base, rest) or ''
     return { kind, index, 1, got[2] and 1 or 0, parent, '' }
   end
   local fields = ''
