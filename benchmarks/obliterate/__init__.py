@@ -1,0 +1,1 @@
+"""How fast, how gently and how safely finished jobs are deleted, beside BullMQ's own obliterate."""

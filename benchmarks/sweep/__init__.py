@@ -1,0 +1,1 @@
+"""A small queue's residue is removed beside a million keys of others."""
