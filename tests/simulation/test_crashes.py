@@ -6,13 +6,14 @@ what the deleting calls did, and who contests the replicas. What is left: the ob
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
 
 from bullmq_operator.domain.names import VersionKey
-from bullmq_operator.domain.spec import Retire, State, WorkloadRef
+from bullmq_operator.domain.spec import Drain, Retire, State, WorkloadRef
 from bullmq_operator.domain.status import ConditionStatus, ConditionType, Phase
 from tests.simulation.world import World
 
@@ -35,6 +36,8 @@ def superseded_used_again_and_brought_back(world: World, workers: tuple[Workload
     world.queues[new].add(world.now)
     reach(world, new, Phase.CURRENT)
     reach(world, old, Phase.RETIRED)
+    world.queues[old].has_keys = True  # an old process opens the queue
+    world.pass_time(HOUR)
     world.queues[old].add(world.now)
     reach(world, old, Phase.DRAINING)
     reach(world, old, Phase.RETIRED)
@@ -42,6 +45,36 @@ def superseded_used_again_and_brought_back(world: World, workers: tuple[Workload
     world.queues[old].add(world.now)
     reach(world, new, Phase.RETIRED)
     world.pass_time(HOUR)
+
+
+def stopped_and_resumed(world: World, workers: tuple[WorkloadRef, ...]) -> None:
+    """The emergency brake, while jobs wait."""
+    only = world.deploy("1", workers=workers)
+    world.queues[only].add(world.now)
+    reach(world, only, Phase.CURRENT)
+    world.edit(only, state=State.STOPPED)
+    world.queues[only].add(world.now, 5)
+    world.pass_time(HOUR)
+    world.edit(only, state=State.AUTO)
+    world.pass_time(HOUR)
+
+
+def cut_off_and_given_more_time(world: World, workers: tuple[WorkloadRef, ...]) -> None:
+    """The deadline of v1's drain passes with a job that is due much later."""
+    cut = Drain(timeout=HOUR)
+    old = world.deploy("1", workers=workers, drain=cut, retire=QUICK)
+    world.queues[old].add(world.now, due=world.now + 5 * HOUR)
+    reach(world, old, Phase.CURRENT)
+    new = world.deploy("2", retire=QUICK)
+    world.queues[new].add(world.now)
+    reach(world, old, Phase.HELD)
+    world.pass_time(HOUR)
+    world.edit(old, drain=Drain())
+    reach(world, old, Phase.RETIRED)
+    world.pass_time(HOUR)
+
+
+Life = Callable[[World, tuple[WorkloadRef, ...]], None]
 
 
 @dataclass(frozen=True)
@@ -76,40 +109,50 @@ def end_of(world: World) -> End:
     )
 
 
-def lived(workers: tuple[WorkloadRef, ...], dies_before: int | None = None) -> World:
+def lived(life: Life, workers: tuple[WorkloadRef, ...], dies_before: int | None = None) -> World:
     world = World()
     world.dies_before = dies_before
-    superseded_used_again_and_brought_back(world, workers)
+    life(world, workers)
     return world
 
 
 @pytest.mark.parametrize(
-    "workers",
+    ("life", "workers"),
     [
-        pytest.param((OWN,), id="a Deployment"),
-        pytest.param((replace(OWN, kind="StatefulSet"),), id="a StatefulSet"),
-        pytest.param((OWN, WorkloadRef("worker-b")), id="two workloads"),
-        pytest.param((), id="workers that it does not list"),
+        pytest.param(superseded_used_again_and_brought_back, (OWN,), id="used again"),
+        pytest.param(
+            superseded_used_again_and_brought_back,
+            (replace(OWN, kind="StatefulSet"),),
+            id="used again, with a StatefulSet",
+        ),
+        pytest.param(
+            superseded_used_again_and_brought_back,
+            (),
+            id="used again, by workers that it does not list",
+        ),
+        pytest.param(stopped_and_resumed, (OWN, WorkloadRef("worker-b")), id="stopped"),
+        pytest.param(cut_off_and_given_more_time, (OWN,), id="cut off"),
     ],
 )
 def test_a_life_ends_the_same_wherever_the_operator_is_killed(
-    workers: tuple[WorkloadRef, ...],
+    life: Life, workers: tuple[WorkloadRef, ...]
 ) -> None:
-    unharmed = lived(workers)
+    unharmed = lived(life, workers)
     moments = range(1, unharmed.effects + 1)
-    ends = {moment: end_of(lived(workers, moment)) for moment in moments}
+    ends = {moment: end_of(lived(life, workers, moment)) for moment in moments}
 
     expected = end_of(unharmed)
     assert {moment: end for moment, end in ends.items() if end != expected} == {}
 
 
-def test_the_life_has_every_action_in_it() -> None:
+def test_the_first_life_has_every_action_in_it() -> None:
     """Or the test above would leave some out."""
-    assert sorted(set(lived((OWN,)).actions())) == [
+    assert sorted(set(lived(superseded_used_again_and_brought_back, (OWN,)).actions())) == [
         "RestoreReplicas orders-v1",
         "RestoreSettings orders-v1",
         "RetireQueue orders-v1",
         "RetireQueue orders-v2",
         "ScaleToZero orders-v1",
         "ScaleToZero orders-v2",
+        "SweepRecreated orders-v1",
     ]

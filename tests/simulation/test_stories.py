@@ -8,9 +8,11 @@ from datetime import timedelta
 import pytest
 
 from bullmq_operator.domain.names import VersionKey
-from bullmq_operator.domain.spec import Drain, State
+from bullmq_operator.domain.plan import ScaleToZero
+from bullmq_operator.domain.spec import Drain, State, WorkloadRef
 from bullmq_operator.domain.status import ConditionStatus, ConditionType, Phase
 from bullmq_operator.planner import plan
+from tests.simulation.model import POD_GRACE
 from tests.simulation.world import World
 from tests.support.builders import written_back
 
@@ -293,3 +295,16 @@ def test_replicas_that_a_tool_sets_back_are_held_and_tried_again_until_it_lets_g
     world.fleet(old).fixed_every = None
     reach(world, old, Phase.RETIRED)
     assert world.fleet(old).replicas == 0
+
+
+def test_the_pods_of_a_statefulset_are_gone_when_the_last_one_is(world: World) -> None:
+    old = world.deploy("1", workers=(WorkloadRef("worker-v1", kind="StatefulSet"),))
+    world.queues[old].add(world.now)
+    reach(world, old, Phase.CURRENT)
+    supersede(world)
+    reach(world, old, Phase.RETIRING)
+    world.until(lambda: world.status(old).workers_gone_at is not None, within=HOUR)
+
+    (down,) = (at for at, action in world.done if isinstance(action, ScaleToZero))
+    assert world.status(old).workers_gone_at == down + 3 * POD_GRACE
+    reach(world, old, Phase.RETIRED)

@@ -43,6 +43,7 @@ from tests.support.builders import (
 
 OTHER_STAMP = "1700000000001-0"
 SHARED = WorkloadRef("worker-shared")
+SETTINGS = (("concurrency", "1"),)
 FEW = st.sampled_from([0, 0, 0, 1, 3])
 STAMPS = st.sampled_from([STAMP, STAMP, OTHER_STAMP, None])
 MOMENTS = st.sampled_from(
@@ -74,7 +75,7 @@ def statuses(draw: st.DrawFn, refs: tuple[WorkloadRef, ...]) -> Status:
     fields: dict[str, Any] = {
         "current_since": draw(st.sampled_from([None, LONG_AGO])),
         "queue_first_seen_at": draw(st.sampled_from([None, LONG_AGO])),
-        "jobs_added": draw(st.sampled_from([None, 7])),
+        "jobs_added": draw(st.sampled_from([None, 7, 7, 8])),
         "redis": draw(st.sampled_from([None, REDIS, REDIS, "other:6379/0"])),
         "phase": draw(st.sampled_from(list(Phase))),
         "superseded_by": draw(st.sampled_from([None, "2"])),
@@ -87,6 +88,7 @@ def statuses(draw: st.DrawFn, refs: tuple[WorkloadRef, ...]) -> Status:
             started_at=then if reached >= 4 else None,
             stamp=draw(STAMPS) if reached >= 2 else None,
             late_jobs=draw(FEW),
+            queue_settings=draw(st.sampled_from([(), (), SETTINGS])),
         ),
         "workers": tuple(
             WorkerStatus(ref, draw(st.sampled_from([None, 0, 3])), draw(st.sampled_from([None, 3])))
@@ -145,6 +147,8 @@ def views(draw: st.DrawFn, number: str, replicas: dict[WorkloadRef, int]) -> Ver
         reading=draw(readings()),
         clients=clients,
         workloads=tuple(workloads),
+        settings=draw(st.sampled_from([None, (), SETTINGS])),
+        failure=draw(st.sampled_from([None, None, "the API server forbids it"])),
         idle_for=draw(st.sampled_from([None, timedelta(0), timedelta(days=1)])),
         inventory=draw(st.sampled_from([None, taken, AWAY])),
         rivals=(rival,) if rivalry else (),

@@ -11,8 +11,15 @@ from hypothesis import strategies as st
 from bullmq_operator.domain.counts import Inventory, QueueReading, Unknown
 from bullmq_operator.domain.names import VersionKey
 from bullmq_operator.domain.observation import Observation, VersionView
-from bullmq_operator.domain.plan import Action, RetireQueue, ScaleToZero, SweepRecreated
-from bullmq_operator.domain.spec import OnTimeout, State
+from bullmq_operator.domain.plan import (
+    Action,
+    RestoreReplicas,
+    RetireQueue,
+    ScaleToZero,
+    SweepRecreated,
+)
+from bullmq_operator.domain.spec import Obliterate, OnTimeout, State
+from bullmq_operator.domain.status import ConditionStatus, ConditionType, Phase, Status
 from bullmq_operator.planner import plan
 from bullmq_operator.planner.blockers import inventory_blockers
 from tests.support.builders import NOW, written_back
@@ -27,6 +34,12 @@ often = settings(
 
 def view_of(observation: Observation, key: VersionKey) -> VersionView:
     return next(v for v in observation.versions if v.version.key == key)
+
+
+def says(status: Status, type_: ConditionType) -> tuple[ConditionStatus, str]:
+    found = status.condition(type_)
+    assert found is not None
+    return found.status, found.reason
 
 
 def is_cut_off(view: VersionView) -> bool:
@@ -172,3 +185,106 @@ def test_one_thing_is_not_counted_as_many(observation: Observation) -> None:
     told += [c.message for _, status in result.statuses for c in status.conditions]
 
     assert [message for message in told if ONE_AS_MANY.search(message)] == []
+
+
+DESTRUCTIVE = (ScaleToZero, RetireQueue, SweepRecreated)
+
+
+@often
+@given(anything)
+def test_what_was_never_seen_or_went_without_our_doing_is_left_alone(
+    observation: Observation,
+) -> None:
+    """Invariant 1, beyond what could not be read."""
+    result = plan(observation)
+    for action in result.actions:
+        view, status = view_of(observation, action.version), dict(result.statuses)[action.version]
+        if not isinstance(action, DESTRUCTIVE) or view.version.spec.state is State.STOPPED:
+            continue
+        assert status.queue_first_seen_at is not None
+        assert says(status, ConditionType.HELD)[1] != "QueueVanished"
+        before, reading = view.version.status, view.reading
+        assert isinstance(reading, QueueReading)
+        ours = before.retirement.started_at is not None or before.redis != view.redis
+        if before.jobs_added is not None and not ours:
+            assert reading.jobs_added is not None
+            assert reading.jobs_added >= before.jobs_added
+
+
+@often
+@given(ripe_for_deletion() | anything)
+def test_only_keys_that_a_client_makes_by_itself_are_swept(observation: Observation) -> None:
+    for action in plan(observation).actions:
+        if not isinstance(action, SweepRecreated):
+            continue
+        view = view_of(observation, action.version)
+        reading = view.reading
+        assert isinstance(reading, QueueReading)
+        assert (reading.jobs_added, reading.counts.unfinished) == (None, 0)
+        assert reading.counts.completed + reading.counts.failed == 0
+        assert not reading.is_paused
+        assert not view.settings
+        assert view.rivals == ()
+        assert view.version.status.retirement.started_at is not None
+
+
+@often
+@given(anything)
+def test_a_version_that_says_that_no_key_is_left_is_right_or_sweeps(
+    observation: Observation,
+) -> None:
+    """Invariant 7."""
+    result = plan(observation)
+    swept = {action.version for action in result.actions if isinstance(action, SweepRecreated)}
+    for key, status in result.statuses:
+        view = view_of(observation, key)
+        frozen = view.version.spec.suspend or observation.suspended or not view.came_first
+        if (
+            frozen
+            or not isinstance(view.reading, QueueReading)
+            or status.phase is not Phase.RETIRED
+        ):
+            continue
+        if says(status, ConditionType.OBLITERATED)[0] is ConditionStatus.TRUE:
+            asked = view.version.spec.retire.obliterate is Obliterate.WHEN_DRAINED
+            assert not view.reading.has_keys or key in swept or not asked
+
+
+@often
+@given(anything)
+def test_workers_come_back_to_no_queue_that_lacks_its_settings(observation: Observation) -> None:
+    result = plan(observation)
+    due = {
+        view.version.workload(ref)
+        for view in observation.versions
+        for ref in view.version.spec.workers
+        if says(dict(result.statuses)[view.version.key], ConditionType.WORKERS_SCALED_DOWN)[1]
+        == "SettingsFirst"
+    }
+    for action in result.actions:
+        if isinstance(action, RestoreReplicas):
+            assert action.workload.key not in due
+            status = dict(result.statuses)[action.version]
+            assert status.retirement.queue_settings == ()
+
+
+@often
+@given(ripe_for_deletion() | anything)
+def test_a_version_on_its_way_out_moves_on_by_itself_or_says_what_it_waits_for(
+    observation: Observation,
+) -> None:
+    result = plan(observation)
+    moving = {action.version for action in result.actions} | set(result.inventories)
+    for key, status in result.statuses:
+        if status.phase not in (Phase.DRAINING, Phase.RETIRING, Phase.HELD) or key in moving:
+            continue
+        told = {c.type: c for c in status.conditions}
+        down, gone = told[ConditionType.WORKERS_SCALED_DOWN], told[ConditionType.OBLITERATED]
+        assert (
+            told[ConditionType.DRAINED].status is not ConditionStatus.TRUE
+            or told[ConditionType.HELD].status is not ConditionStatus.FALSE
+            or told[ConditionType.READY].status is not ConditionStatus.TRUE
+            or "suspended" in told[ConditionType.READY].message
+            or (down.status, down.reason) == (ConditionStatus.FALSE, "ScalingDown")
+            or (gone.reason == "Waiting" and result.look_again_at is not None)
+        )
