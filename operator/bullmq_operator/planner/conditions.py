@@ -30,6 +30,7 @@ from bullmq_operator.planner.draining import quiet_period
 
 Row = tuple[ConditionType, ConditionStatus, str, str]
 TRUE, FALSE, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
+NOT_ASKED = "this version is not asked to drain"
 
 
 def describe(progress: Progress, now: datetime) -> Status:
@@ -37,9 +38,10 @@ def describe(progress: Progress, now: datetime) -> Status:
     phase = _phase(progress)
     generation = progress.view.version.generation
     old = progress.view.version.status
+    looked_at = old.observed_generation >= 0  # what the schema says until then is of 1970
     conditions = []
     for type_, status, reason, message in _rows(progress, phase):
-        before = old.condition(type_)
+        before = old.condition(type_) if looked_at else None
         since = before.last_transition if before and before.status is status else now
         conditions.append(Condition(type_, status, reason, message, since, generation))
     ordered = tuple(sorted(conditions, key=lambda c: c.type))
@@ -138,7 +140,7 @@ def _drained(progress: Progress, phase: Phase) -> Row:
     if progress.role is not Role.DRAIN:
         if isinstance(progress.view.reading, Unknown):
             return kind, UNKNOWN, progress.view.reading.reason, progress.view.reading.message
-        return kind, FALSE, "NotDraining", "this version is not asked to drain"
+        return kind, FALSE, "NotDraining", NOT_ASKED
     if progress.unknown is not None and phase is not Phase.RETIRED:
         return kind, UNKNOWN, *progress.unknown
     if progress.blockers:
@@ -168,7 +170,9 @@ def _scaled_down(progress: Progress, phase: Phase) -> Row:
     if progress.frozen or progress.leaves_workers:
         if progress.status.workers_gone_at is not None:
             return kind, TRUE, "NoPods", "no Pod of its workloads was left when last looked at"
-        return kind, FALSE, "LeftAlone", "its workers are left as they are for now"
+        why = "Ready" if progress.frozen else "Held" if progress.held else "Drained"
+        message = f"its workers are left as they are; the condition {why} says why"
+        return kind, FALSE, "LeftAlone", message
     if progress.settings_due:
         names = ", ".join(progress.settings_due)
         message = f"its workers come back once the queue's own settings ({names}) are back"
@@ -177,7 +181,9 @@ def _scaled_down(progress: Progress, phase: Phase) -> Row:
         if any(isinstance(action, RestoreReplicas) for action in progress.actions):
             message = "its workers are being brought back"
             return kind, FALSE, "Restoring", message + _failed(progress, RestoreReplicas)
-        return kind, FALSE, "WorkersNeeded", "its workers are needed, or not ours to stop yet"
+        drains = progress.role is Role.DRAIN
+        message = "its workers go on until the queue is proven empty" if drains else NOT_ASKED
+        return kind, FALSE, "WorkersNeeded", message
     if progress.workers_gone:
         return kind, TRUE, "NoPods", "no Pod of its workloads is left"
     message = progress.why or "workloads go to zero"
@@ -206,13 +212,15 @@ def _obliterated(progress: Progress, phase: Phase) -> Row:
     if progress.workers_gone and progress.proven_empty and progress.why:
         failed = _failed(progress, RetireQueue, SweepRecreated)
         return kind, FALSE, "Waiting", progress.why + failed
-    return kind, FALSE, "NotYet", "the queue is in Redis"
+    message = "its keys go once it is drained, its workers are gone and retire.delay is over"
+    return kind, FALSE, "NotYet", message if progress.role is Role.DRAIN else NOT_ASKED
 
 
 def _retired(progress: Progress, phase: Phase) -> Row:
     if phase is Phase.RETIRED:
         at = progress.status.retired_at
-        message = f"at {clock(at)}" if at is not None else "all that the policy asks is done"
+        since = f"since {clock(at)}" if at is not None else "all that the policy asks is done"
+        message = f"{since}; late jobs are watched for as long as this object exists"
         return ConditionType.RETIRED, TRUE, "Retired", message
     if progress.role is not Role.DRAIN:
         return ConditionType.RETIRED, FALSE, "NotDraining", "this version is not asked to retire"

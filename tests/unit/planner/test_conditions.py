@@ -10,7 +10,14 @@ import pytest
 from bullmq_operator.domain.counts import QueueCounts
 from bullmq_operator.domain.observation import Pods, QueueVersion
 from bullmq_operator.domain.spec import Drain, Obliterate, Retire, State, WorkloadRef
-from bullmq_operator.domain.status import ConditionType, Phase, WorkerStatus
+from bullmq_operator.domain.status import (
+    Condition,
+    ConditionStatus,
+    ConditionType,
+    Phase,
+    Status,
+    WorkerStatus,
+)
 from bullmq_operator.planner import plan
 from tests.support.builders import (
     AWAY,
@@ -51,13 +58,13 @@ def test_a_version_that_waits_for_its_workers() -> None:
         "BackendReachable True Connected: counts are read from redis:6379/0",
         "Drained False NotDraining: this version is not asked to drain",
         "Held False NothingHeld: no person is needed",
-        "Obliterated False NotYet: the queue is in Redis",
+        "Obliterated False NotYet: this version is not asked to drain",
         "Ready False Activating: Waiting: workers are ready; activation.minReady ends at "
         "2026-03-02T12:00:30Z",
         "Reconciling True Activating: workers are ready; activation.minReady ends at "
         "2026-03-02T12:00:30Z",
         "Retired False NotDraining: this version is not asked to retire",
-        "WorkersScaledDown False WorkersNeeded: its workers are needed, or not ours to stop yet",
+        "WorkersScaledDown False WorkersNeeded: this version is not asked to drain",
     ]
 
 
@@ -66,10 +73,10 @@ def test_the_current_version() -> None:
         "BackendReachable True Connected: counts are read from redis:6379/0",
         "Drained False NotDraining: this version is not asked to drain",
         "Held False NothingHeld: no person is needed",
-        "Obliterated False NotYet: the queue is in Redis",
+        "Obliterated False NotYet: this version is not asked to drain",
         'Ready True Current: queue "orders/v1" serves',
         "Retired False NotDraining: this version is not asked to retire",
-        "WorkersScaledDown False WorkersNeeded: its workers are needed, or not ours to stop yet",
+        "WorkersScaledDown False WorkersNeeded: this version is not asked to drain",
     ]
 
 
@@ -78,10 +85,12 @@ def test_a_version_whose_redis_is_away() -> None:
         "BackendReachable False RedisUnreachable: Redis redis:6379 does not answer",
         "Drained Unknown RedisUnreachable: Redis redis:6379 does not answer",
         "Held Unknown RedisUnreachable: Redis redis:6379 does not answer",
-        "Obliterated False NotYet: the queue is in Redis",
+        "Obliterated False NotYet: its keys go once it is drained, its workers are gone and "
+        "retire.delay is over",
         "Ready Unknown RedisUnreachable: Redis redis:6379 does not answer",
         "Retired False Draining: retirement is under way",
-        "WorkersScaledDown False LeftAlone: its workers are left as they are for now",
+        "WorkersScaledDown False LeftAlone: its workers are left as they are; the condition "
+        "Drained says why",
     ]
 
 
@@ -92,11 +101,12 @@ def test_a_version_that_drains() -> None:
         "BackendReachable True Connected: counts are read from redis:6379/0",
         "Drained False UnfinishedJobs: 2 waiting · 1 active",
         "Held False NothingHeld: no person is needed",
-        "Obliterated False NotYet: the queue is in Redis",
+        "Obliterated False NotYet: its keys go once it is drained, its workers are gone and "
+        "retire.delay is over",
         'Ready True Draining: spec.state is Retired; queue "orders/v1" is being finished by its '
         "workers",
         "Retired False Draining: retirement is under way",
-        "WorkersScaledDown False WorkersNeeded: its workers are needed, or not ours to stop yet",
+        "WorkersScaledDown False WorkersNeeded: its workers go on until the queue is proven empty",
     ]
 
 
@@ -249,3 +259,33 @@ def test_a_condition_keeps_its_time_until_its_status_changes() -> None:
     busy = plan(an_observation(a_view(version), now=later))
     drained = condition_of(busy, version, ConditionType.DRAINED)
     assert (str(drained.status), drained.last_transition) == ("True", later)
+
+
+def test_the_schema_s_own_condition_does_not_set_the_time_of_the_first_one() -> None:
+    """It is of 1970: `kubectl describe` would show a version that waits since then."""
+    waiting = Condition(
+        ConditionType.READY, ConditionStatus.UNKNOWN, "WaitingForOperator", "", LONG_AGO
+    )
+    version = a_version(status=Status(observed_generation=-1, conditions=(waiting,)))
+    said = plan(an_observation(a_view(version, reading=AWAY)))
+    assert condition_of(said, version, ConditionType.READY).last_transition == NOW
+
+
+def test_a_condition_that_stays_as_it_is_keeps_its_time() -> None:
+    away = Condition(
+        ConditionType.READY, ConditionStatus.UNKNOWN, AWAY.reason, AWAY.message, LONG_AGO
+    )
+    version = a_version(status=a_status(observed_generation=1, conditions=(away,)))
+    said = plan(an_observation(a_view(version, reading=AWAY)))
+    assert condition_of(said, version, ConditionType.READY).last_transition == LONG_AGO
+
+
+def test_workers_of_a_suspended_version_point_to_what_says_why() -> None:
+    version = a_version(state=RETIRE, suspend=True)
+    condition = condition_of(
+        plan(an_observation(a_view(version))), version, ConditionType.WORKERS_SCALED_DOWN
+    )
+    assert (condition.reason, condition.message) == (
+        "LeftAlone",
+        "its workers are left as they are; the condition Ready says why",
+    )
