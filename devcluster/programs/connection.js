@@ -1,12 +1,13 @@
 // What all programs share: which BullMQ, which Redis, and the ledger.
 'use strict';
+const { readFileSync } = require('node:fs');
 
 // One npm alias per major (package.json), so that several can be installed side by side.
 exports.bullmq = () => require(process.env.BULLMQ_PACKAGE || 'bullmq6');
 
 // Options, not a client: each BullMQ major then makes its own clients with its own library. A Cluster is the exception:
 // BullMQ takes it as a client only, which its maker must close (exports.closeClusters).
-//   redis://…, rediss://…                          one server; NODE_EXTRA_CA_CERTS names the CA
+//   redis://…, rediss://…?ca=FILE                  one server; TLS with this authority
 //   redis+cluster://…, rediss+cluster://…          any node of a Redis Cluster
 //   redis+sentinel://…host:port,host:port/0?master=NAME&password=OF_THE_SENTINELS
 exports.options = (url, extra = {}) => {
@@ -14,7 +15,7 @@ exports.options = (url, extra = {}) => {
   const [username, password] = login.slice(0, -1).split(':').map(decodeURIComponent);
   const more = new URLSearchParams(query);
   const nodes = hosts.split(',').map((node) => new URL(`redis://${node}`)).map(({ hostname, port }) => ({ host: hostname, port: Number(port || 6379) }));
-  const common = { username: username || undefined, password: password || undefined, ...(scheme === 'rediss' && { tls: {} }), ...extra };
+  const common = { username: username || undefined, password: password || undefined, ...(scheme === 'rediss' && { tls: { ca: readFileSync(more.get('ca')) } }), ...extra };
   if (kind === '+cluster') return cluster(nodes, common);
   if (kind === '+sentinel') return { sentinels: nodes, name: more.get('master'), sentinelPassword: more.get('password') ?? undefined, db: Number(database), ...common };
   return { ...nodes[0], db: Number(database), ...common };

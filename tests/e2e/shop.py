@@ -31,6 +31,11 @@ class Shop:
     namespace: str
     redis: RedisServer
     client: redis.Redis
+    url: str = ""
+    """For BullMQ, where it is not just the server's own."""
+    source: Json | None = None
+    """`spec.redis`, where it is more than a URL."""
+    prefix: str = "bull"
 
     # --- act -------------------------------------------------------------------------------------
 
@@ -38,7 +43,8 @@ class Shop:
         """A Deployment of BullMQ workers on these versions' queues; ready once it is attached."""
         name = name or f"worker-v{versions[0]}"
         environment = {
-            "REDIS_URL": self.redis.url,
+            "REDIS_URL": self.url or self.redis.url,
+            "BULLMQ_PREFIX": self.prefix,
             "BULLMQ_QUEUE_NAMES": json.dumps([f"orders/v{version}" for version in versions]),
             "LEDGER": LEDGER,
         }
@@ -68,7 +74,8 @@ class Shop:
         spec = {
             "queue": "orders",
             "version": version,
-            "redis": {"url": self.redis.url},
+            "prefix": self.prefix,
+            "redis": self.source or {"url": self.redis.url},
             "workers": [{"name": name} for name in workers],
             "activation": {"minReady": "0s"},
             "drain": {"quietPeriod": "1s"},
@@ -92,14 +99,13 @@ class Shop:
 
     def add(self, version: str, count: int, *, data: Any = None, opts: Any = None) -> set[str]:
         """Jobs that Redis has acknowledged, as the ledger names them."""
-        jobs = bullmq.jobs(count, data=data, opts=opts)
-        queue = f"orders/v{version}"
-        [added] = bullmq.run(self.redis.url, queue, ["addBulk", jobs])
-        return {f"{queue}:{job['id']}" for job in added}
+        added = self.on_queue(version, "addBulk", bullmq.jobs(count, data=data, opts=opts))
+        return {f"orders/v{version}:{job['id']}" for job in added}
 
     def on_queue(self, version: str, *step: Any) -> Any:
         """One call of BullMQ's Queue."""
-        return bullmq.run(self.redis.url, f"orders/v{version}", list(step))[0]
+        url = self.url or self.redis.url
+        return bullmq.run(url, f"orders/v{version}", list(step), prefix=self.prefix)[0]
 
     def patch(self, version: str, **spec: Any) -> None:
         """`kubectl patch` of a QueueVersion's spec."""
@@ -180,7 +186,7 @@ class Shop:
 
     def keys(self, version: str) -> list[str]:
         """What is left of a version's queue in Redis."""
-        return sorted(self.client.scan_iter(f"bull:orders/v{version}:*", count=1000))
+        return sorted(self.client.scan_iter(f"{self.prefix}:orders/v{version}:*", count=1000))
 
     # --- wait ------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -15,6 +16,7 @@ from bullmq_operator.domain.counts import (
     Unknown,
     UnknownReason,
 )
+from bullmq_operator.domain.names import RedisSource
 from bullmq_operator.queues.clients import ClientTable, list_clients
 from bullmq_operator.queues.connection import RedisConnection
 from bullmq_operator.queues.counts import read_queue, read_queues
@@ -25,6 +27,7 @@ from bullmq_operator.queues.retirement import restore_settings, retire_queue, sw
 from devcluster.bullmq import Major
 from devcluster.redis_cluster import RedisCluster
 from devcluster.redis_server import RedisServer
+from tests.integration.observer.support import Eyes, a_version
 from tests.integration.queues.support import Shop
 from tests.integration.redis.conftest import Connect
 
@@ -152,6 +155,23 @@ async def test_a_single_server_that_is_taken_for_a_cluster_is_told(
     connection = connected(url=redis_server.url, topology="Cluster")
     with pytest.raises(QueueReadError, match=r"is no Redis Cluster; leave spec.redis.topology out"):
         await read_queue(connection, "{b}:orders:")
+
+
+async def test_two_addresses_of_one_cluster_are_the_same_place(redis_cluster: RedisCluster) -> None:
+    eyes = Eyes()
+    first, second = (
+        a_version(None, name, redis=RedisSource(url=node.url, topology="Cluster"))
+        for name, node in zip(("a-v1", "b-v1"), redis_cluster.nodes, strict=False)
+    )
+    first, second = (
+        replace(version, spec=replace(version.spec, queue=queue, queue_name="{orders}"))
+        for version, queue in ((first, "a"), (second, "b"))
+    )
+    for version in (first, second):
+        eyes.cache.upsert_version(version)
+        await eyes.look(version)
+    await eyes.backends.close()
+    assert eyes.cache.claimants(first) == (second.key,)
 
 
 async def test_a_queue_whose_slot_is_on_its_way_is_unknown_and_nothing_of_it_is_deleted(
