@@ -3,7 +3,7 @@ is on record; then actions in their order; then Events."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -83,7 +83,7 @@ class Executor:
             await self._attempt(this, key, self._status(this, views[key], status))
         this.unsaid.update(this.stopped)
         for action in plan.actions:
-            if action.version in this.stopped:
+            if action.version in this.stopped or _is_unrecorded(action, this.unsaid, views):
                 continue
             done = self._act(action, views[action.version])
             if await self._attempt(this, action.version, done):
@@ -131,3 +131,15 @@ class Executor:
                 await self._retirement.restore_settings(action, view)
             case _:
                 assert_never(action)
+
+
+def _is_unrecorded(
+    action: Action, unsaid: Collection[VersionKey], views: Mapping[VersionKey, VersionView]
+) -> bool:
+    """Whether a version that shares the workload could not note down what it had: nobody would
+    bring its replicas back."""
+    if not isinstance(action, ScaleToZero):
+        return False
+    versions = (views[key].version for key in unsaid)
+    named = {version.workload(ref) for version in versions for ref in version.spec.workers}
+    return action.workload.key in named

@@ -37,7 +37,8 @@ class Guard:
     async def before_deletion(self, view: VersionView) -> RedisConnection:
         """By asking anew, for what can't be undone; the connection to do it with.
 
-        The object, its namespace, the Secrets that name its Redis, and who else names the queue.
+        The object, with the intent in its status (another process may have brought the version
+        back), its namespace, the Secrets that name its Redis, and who else names the queue.
         """
         self.unchanged(view)
         planned = view.version
@@ -54,6 +55,8 @@ class Guard:
             raise RefusedError(f"{planned.key} was edited or made anew")
         if now.deleting:
             raise RefusedError(f"{planned.key} is being deleted")
+        if now.status.retirement.started_at is None:
+            raise RefusedError(f"{planned.key}: its retirement was called off")
         if await self._kube.is_suspended(planned.key.namespace):
             raise RefusedError(f"namespace {planned.key.namespace} is suspended")
         claimants = self._world.claimants(now)

@@ -18,7 +18,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from bullmq_operator.domain.observation import Observation
-from bullmq_operator.domain.plan import Action, Plan, ScaleToZero
+from bullmq_operator.domain.plan import Action, Plan, RestoreReplicas, ScaleToZero
 from bullmq_operator.domain.progress import Progress
 from bullmq_operator.planner.conditions import describe
 from bullmq_operator.planner.draining import drain
@@ -54,14 +54,14 @@ def _frozen(progress: Progress) -> Progress:
 
 
 def _actions(family: tuple[Progress, ...]) -> tuple[Action, ...]:
-    """In order, and a workload that several versions let go of at once is scaled down once."""
+    """In order, and a workload that several versions let go of, or need, is scaled once."""
     found: list[Action] = []
-    down = set()
+    scaled = set()
     for action in (action for progress in family for action in progress.actions):
-        if isinstance(action, ScaleToZero):
-            if action.workload.key in down:
+        if isinstance(action, ScaleToZero | RestoreReplicas):
+            if action.workload.key in scaled:
                 continue
-            down.add(action.workload.key)
+            scaled.add(action.workload.key)
         found.append(action)
     return tuple(found)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -14,10 +15,12 @@ from bullmq_operator.domain.names import VersionKey
 from bullmq_operator.domain.observation import QueueVersion
 from bullmq_operator.domain.plan import Plan, RestoreSettings, SweepRecreated
 from bullmq_operator.domain.status import Phase, Status
+from bullmq_operator.kube.codec import parse_version
 from devcluster import bullmq
 from devcluster.cluster import Cluster
 from devcluster.redis_server import RedisServer
 from tests.integration.actor.support import Hands
+from tests.integration.kube.conftest import found
 
 pytestmark = [pytest.mark.cluster, pytest.mark.redis]
 
@@ -25,11 +28,26 @@ FINISHED = 3
 
 
 @pytest.fixture
-def finished(redis_server: RedisServer, a_version: Callable[..., QueueVersion]) -> QueueVersion:
-    """`orders/v1`, with nothing but finished jobs."""
+def begun(
+    cluster: Cluster, redis_server: RedisServer, a_version: Callable[..., QueueVersion]
+) -> QueueVersion:
+    """A version on `orders/v1`, with the intent to delete the queue on record."""
+    version = a_version(redis={"url": redis_server.url})
+    edit_status(cluster, version, retirement={"startedAt": "2026-03-02T12:00:00Z"})
+    return parse_version(found(cluster, "queueversion", version.key.name, version.key.namespace))
+
+
+@pytest.fixture
+def finished(redis_server: RedisServer, begun: QueueVersion) -> QueueVersion:
+    """It has nothing but finished jobs."""
     jobs = bullmq.jobs(FINISHED)
     bullmq.run(redis_server.url, "orders/v1", ["addBulk", jobs], ["process", FINISHED])
-    return a_version(redis={"url": redis_server.url})
+    return begun
+
+
+def edit_status(cluster: Cluster, version: QueueVersion, **status: object) -> None:
+    edit = ("patch", "queueversion", version.key.name, "--subresource=status", "--type=merge")
+    cluster.kubectl(*edit, "-p", json.dumps({"status": status}), namespace=version.key.namespace)
 
 
 def keys(server: RedisServer) -> list[str]:
@@ -80,9 +98,18 @@ async def test_an_object_that_can_not_be_understood_any_more_stops_it(
     hands: Hands, cluster: Cluster, redis_server: RedisServer, finished: QueueVersion
 ) -> None:
     action, observation = await hands.retirement_of(finished), await hands.observed(finished)
-    edit = ("patch", "queueversion", finished.key.name, "--subresource=status", "--type=merge")
-    year_0 = '{"status":{"retiredAt":"0000-01-01T00:00:00Z"}}'  # the API server knows that year
-    cluster.kubectl(*edit, "-p", year_0, namespace=finished.key.namespace)
+    edit_status(cluster, finished, retiredAt="0000-01-01T00:00:00Z")  # Kubernetes has that year
+    before = keys(redis_server)
+    assert await hands.execute(Plan(actions=(action,)), observation) == SOON_S
+    assert keys(redis_server) == before
+
+
+async def test_a_rollback_by_another_process_stops_it(
+    hands: Hands, cluster: Cluster, redis_server: RedisServer, finished: QueueVersion
+) -> None:
+    """It edits another object: neither this one's generation nor its queue tells of it."""
+    action, observation = await hands.retirement_of(finished), await hands.observed(finished)
+    edit_status(cluster, finished, retirement=None)
     before = keys(redis_server)
     assert await hands.execute(Plan(actions=(action,)), observation) == SOON_S
     assert keys(redis_server) == before
@@ -127,28 +154,26 @@ async def test_another_redis_than_was_looked_at_stops_it(
 
 
 async def test_keys_that_a_client_made_anew_are_swept_and_counted(
-    hands: Hands, redis_server: RedisServer, a_version: Callable[..., QueueVersion]
+    hands: Hands, redis_server: RedisServer, begun: QueueVersion
 ) -> None:
-    version = a_version(redis={"url": redis_server.url})
     with redis_server.client() as client:
         client.hset("bull:orders/v1:meta", "opts.maxLenEvents", "10000")  # as `new Queue()` does
-    sweep = SweepRecreated(version.key, version.queue)
-    await hands.execute(Plan(actions=(sweep,)), await hands.observed(version))
+    sweep = SweepRecreated(begun.key, begun.queue)
+    await hands.execute(Plan(actions=(sweep,)), await hands.observed(begun))
     assert keys(redis_server) == []
-    assert hands.outcomes.last(version.key) == RetirementOutcome(swept_keys=1)
+    assert hands.outcomes.last(begun.key) == RetirementOutcome(swept_keys=1)
 
 
 async def test_keys_that_somebody_meant_are_left_and_looked_at_again(
-    hands: Hands, redis_server: RedisServer, a_version: Callable[..., QueueVersion]
+    hands: Hands, redis_server: RedisServer, begun: QueueVersion
 ) -> None:
-    version = a_version(redis={"url": redis_server.url})
     bullmq.run(redis_server.url, "orders/v1", ["setGlobalConcurrency", 1], ["pause"])
     before = keys(redis_server)
-    sweep = SweepRecreated(version.key, version.queue)
-    observation = await hands.observed(version)
+    sweep = SweepRecreated(begun.key, begun.queue)
+    observation = await hands.observed(begun)
     assert await hands.execute(Plan(actions=(sweep,)), observation) == SOON_S
     assert keys(redis_server) == before
-    assert hands.outcomes.last(version.key) is None
+    assert hands.outcomes.last(begun.key) is None
 
 
 async def test_settings_go_back_where_they_are_absent(

@@ -11,6 +11,7 @@ import pytest
 from bullmq_operator.actor.execute import SOON_S
 from bullmq_operator.domain.observation import QueueVersion, Workload
 from bullmq_operator.domain.plan import Plan, RestoreReplicas, ScaleToZero
+from bullmq_operator.domain.status import Phase, Status
 from bullmq_operator.kube.codec import parse_workload
 from devcluster.cluster import Cluster
 from tests.integration.actor.support import Hands
@@ -59,6 +60,26 @@ async def test_a_workload_that_changed_is_left_alone_and_looked_at_again(
     now = hands.cache.workload(workload.key)
     assert now is not None
     assert now.replicas == 5
+
+
+async def test_a_shared_workload_stays_until_all_who_share_it_have_noted_its_replicas(
+    hands: Hands,
+    cluster: Cluster,
+    a_version: Callable[..., QueueVersion],
+    a_deployment: Callable[..., Workload],
+) -> None:
+    workload = settled(cluster, a_deployment())
+    workers = [{"name": workload.key.name}]
+    one, other = a_version(workers=workers), a_version("orders-v2", version="2", workers=workers)
+    edit = ("annotate", "queueversion", other.key.name, "a=b")
+    cluster.kubectl(*edit, namespace=other.key.namespace)
+    noted = Status(observed_generation=1, phase=Phase.RETIRING)
+    plan = Plan(
+        statuses=((one.key, noted), (other.key, noted)),
+        actions=(ScaleToZero(one.key, workload),),
+    )
+    assert await hands.execute(plan, await hands.observed(one, other)) == SOON_S
+    assert replicas(cluster, workload) == 3
 
 
 async def test_a_workload_that_went_is_forgotten(

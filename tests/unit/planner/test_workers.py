@@ -121,6 +121,16 @@ def test_a_shared_workload_goes_once_and_both_know_what_to_restore_when_the_sibl
         assert status_of(result, version).workers == (WorkerStatus(SHARED, 3, 3),)
 
 
+def test_a_shared_workload_comes_back_once_for_all_who_need_it() -> None:
+    down = (WorkerStatus(SHARED, 0, 3),)
+    one = a_version(workers=(SHARED,), state=State.PINNED, status=a_status(workers=down))
+    other = a_sibling(status=a_status(workers=down))
+
+    result = plan(an_observation(a_view(one, replicas=0), a_view(other, replicas=0)))
+
+    assert result.actions == (RestoreReplicas(one.key, a_workload(SHARED, 0), 3),)
+
+
 def test_a_shared_workload_comes_back_for_the_one_that_needs_it() -> None:
     down = (WorkerStatus(SHARED, 0, 3),)
     old = a_drained(workers=(SHARED,), status={"workers": down})
