@@ -71,7 +71,7 @@ _TLS: Final = (
 _WHO_ASKS: Final = (
     _failure(
         Reason.FORBIDDEN,
-        "NOPERM|ACL failure|no permissions|unknown command",
+        "NOPERM|ACL failure|no permissions|unknown command|user executing the script can't",
         "forbids its user {command}; extend the user's ACL",
     ),
     _failure(

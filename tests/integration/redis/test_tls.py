@@ -13,6 +13,7 @@ from bullmq_operator.domain.counts import UnknownReason
 from bullmq_operator.queues.connection import ConnectionSettings, connect
 from bullmq_operator.queues.counts import read_queue
 from bullmq_operator.queues.errors import QueueReadError
+from bullmq_operator.queues.tls import trust
 from devcluster.pki import VALID, Authority, KeyPair
 from devcluster.redis_cluster import RedisCluster
 from devcluster.redis_server import RedisServer
@@ -89,6 +90,18 @@ async def test_another_ca_is_not_trusted(front: TlsFront, tmp_path: Path) -> Non
     error = await failure(ConnectionSettings(url=front.url, ca=other))
     assert error.reason is UnknownReason.TLS_FAILED
     assert "no trusted authority has signed" in error.message
+
+
+async def test_without_a_named_ca_those_of_the_operators_image_are_trusted(
+    front: TlsFront, authority: Authority, connected: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
+    trust.cache_clear()
+    try:
+        connection = connected(url=front.url)
+        assert not (await read_queue(connection, "bull:orders:")).has_keys
+    finally:
+        trust.cache_clear()
 
 
 async def test_where_a_ca_is_named_the_systems_are_not_trusted(
