@@ -203,3 +203,15 @@ def test_a_field_that_is_not_supported_yet_is_named_and_the_version_is_left_alon
 
     shop.patch("1", deletionPolicy="Orphan")
     shop.wait_phase("1", "Retired")
+
+
+def test_a_redis_that_may_drop_jobs_is_warned_of_and_the_work_goes_on(shop: Shop) -> None:
+    shop.client.config_set("maxmemory-policy", "allkeys-lru")
+    shop.release("1")
+    backend = shop.wait_condition("1", "BackendReachable", reason="EvictionAllowed")
+    assert "maxmemory-policy is allkeys-lru" in backend["message"]
+    assert "set it to noeviction" in backend["message"]
+    assert "set it to noeviction" in shop.events("1")["EvictionAllowed"]
+
+    shop.client.config_set("maxmemory-policy", "noeviction")
+    shop.wait_condition("1", "BackendReachable", reason="Connected")

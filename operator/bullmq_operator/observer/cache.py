@@ -14,6 +14,7 @@ from bullmq_operator.observer.index import ReverseIndex
 
 Touched = frozenset[FamilyKey]
 NOTHING: Touched = frozenset()
+_NOT_SEEN = object()
 
 VersionsOn = tuple[tuple[QueueVersion, QueueId], ...]
 
@@ -33,6 +34,7 @@ class Cache:
         self._may_rest_at_zero: frozenset[WorkloadKey] = frozenset()
         self._suspended: set[str] = set()
         self._identities: dict[Backend, frozenset[str]] = {}
+        self._policies: dict[Backend, str | None] = {}
         self._on: dict[Backend, VersionsOn] = {}
         self._families: ReverseIndex[FamilyKey, VersionKey] = ReverseIndex()
         self._users: ReverseIndex[WorkloadKey, VersionKey] = ReverseIndex()
@@ -139,6 +141,7 @@ class Cache:
             index.put(key, ())
         if not self._backends.members(version.queue.backend):
             self._identities.pop(version.queue.backend, None)
+            self._policies.pop(version.queue.backend, None)
         return affected
 
     def upsert_workload(self, workload: Workload) -> Touched:
@@ -191,6 +194,15 @@ class Cache:
         for key in members:
             self._places.put(key, self._places_of(self._versions[key]))
         return touched | self._affected_places(members)
+
+    def set_policy(self, backend: Backend, policy: str | None) -> Touched:
+        """The `maxmemory-policy` of a backend's server: somebody may set it while it runs."""
+        members = self._backends.members(backend)
+        if not members or self._policies.get(backend, _NOT_SEEN) == policy:
+            return NOTHING
+        is_news = backend in self._policies  # whoever makes a version known has it looked at
+        self._policies[backend] = policy
+        return self._families_of(members) if is_news else NOTHING
 
     # --- within
 

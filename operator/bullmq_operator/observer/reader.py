@@ -150,11 +150,13 @@ class QueueReader:
     def _recognise(
         self, backends: Collection[Backend], connection: RedisConnection, server: ServerInfo
     ) -> None:
-        """Two names of one server are one place: that is how `Conflict` is found."""
+        """Two names of one server are one place: that is how `Conflict` is found. And what a server
+        is set to matters to all its queues."""
         runs = (f"run {run_id}/{connection.database}" for run_id in server.processes)
         identities = frozenset((connection.address, *runs))
         for backend in backends:
-            for family in self._cache.set_identities(backend, identities):
+            touched = self._cache.set_identities(backend, identities)
+            for family in touched | self._cache.set_policy(backend, server.maxmemory_policy):
                 self._wake(family)
 
 

@@ -142,6 +142,18 @@ async def test_a_redis_that_goes_and_comes_back_wakes_twice_and_holds_up_no_othe
             assert isinstance(seen.reading, QueueReading)
 
 
+async def test_a_maxmemory_policy_that_somebody_sets_wakes_whoever_is_on_that_redis(
+    eyes: Eyes, redis_server: RedisServer
+) -> None:
+    current = replace(a_version(redis_server.url), status=Status(phase=Phase.CURRENT))
+    async with polling(eyes, current):
+        await eyes.a_few_beats()
+        assert eyes.woken == []
+        with redis_server.client() as admin:
+            admin.config_set("maxmemory-policy", "allkeys-lru")
+        await eyes.woken.until(current.family)
+
+
 async def test_a_frozen_redis_does_not_stop_the_others_beats(
     eyes: Eyes, redis_server: RedisServer
 ) -> None:
