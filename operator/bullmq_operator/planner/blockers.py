@@ -114,8 +114,9 @@ def _schedulers(view: VersionView, count: int) -> Blocker:
         count,
         f"{noun} {listed}{more}" if names else counted(count, "job scheduler"),
         HeldReason.BLOCKED_BY_SCHEDULER,
-        "a job scheduler makes new jobs for ever: remove it with Queue.removeJobScheduler(), "
-        "once the new version has its own",
+        "a job scheduler makes new jobs for ever: remove it with Queue.removeJobScheduler() (a "
+        "repeatable job of BullMQ v4 or v5: Queue.removeRepeatableByKey()), once the new version "
+        "has its own",
     )
 
 

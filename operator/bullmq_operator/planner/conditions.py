@@ -27,6 +27,7 @@ from bullmq_operator.domain.status import (
 )
 from bullmq_operator.domain.wording import clock, counted, span
 from bullmq_operator.planner.draining import quiet_period
+from bullmq_operator.planner.strangers import strangers
 
 Row = tuple[ConditionType, ConditionStatus, str, str]
 TRUE, FALSE, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
@@ -40,7 +41,7 @@ def describe(progress: Progress, now: datetime) -> Status:
     old = progress.view.version.status
     looked_at = old.observed_generation >= 0  # what the schema says until then is of 1970
     conditions = []
-    for type_, status, reason, message in _rows(progress, phase):
+    for type_, status, reason, message in _rows(progress, phase, now):
         before = old.condition(type_) if looked_at else None
         since = before.last_transition if before and before.status is status else now
         conditions.append(Condition(type_, status, reason, message, since, generation))
@@ -66,12 +67,12 @@ def _phase(progress: Progress) -> Phase:
     return Phase.DRAINING
 
 
-def _rows(progress: Progress, phase: Phase) -> Iterator[Row]:
+def _rows(progress: Progress, phase: Phase, now: datetime) -> Iterator[Row]:
     yield _ready(progress, phase)
     yield _backend(progress)
     yield _drained(progress, phase)
     yield _held(progress, phase)
-    yield _scaled_down(progress, phase)
+    yield _scaled_down(progress, phase, now)
     yield _obliterated(progress, phase)
     yield _retired(progress, phase)
     if phase is Phase.PENDING:
@@ -163,10 +164,11 @@ def _held(progress: Progress, phase: Phase) -> Row:
     return ConditionType.HELD, FALSE, "NothingHeld", "no person is needed"
 
 
-def _scaled_down(progress: Progress, phase: Phase) -> Row:
+def _scaled_down(progress: Progress, phase: Phase, now: datetime) -> Row:
     kind = ConditionType.WORKERS_SCALED_DOWN
+    no_pods = f"no Pod of its workloads is left{strangers(progress, now)}"
     if phase is Phase.RETIRED:
-        return kind, TRUE, "NoPods", "no Pod of its workloads is left"
+        return kind, TRUE, "NoPods", no_pods
     if progress.frozen or progress.leaves_workers:
         if progress.status.workers_gone_at is not None:
             return kind, TRUE, "NoPods", "no Pod of its workloads was left when last looked at"
@@ -185,7 +187,7 @@ def _scaled_down(progress: Progress, phase: Phase) -> Row:
         message = "its workers go on until the queue is proven empty" if drains else NOT_ASKED
         return kind, FALSE, "WorkersNeeded", message
     if progress.workers_gone:
-        return kind, TRUE, "NoPods", "no Pod of its workloads is left"
+        return kind, TRUE, "NoPods", no_pods
     message = progress.why or "workloads go to zero"
     return kind, FALSE, "ScalingDown", message + _failed(progress, ScaleToZero)
 

@@ -60,7 +60,7 @@ async def _named(client: Any, base: str, members: list[str]) -> tuple[str, ...]:
             pipe.hget(f"{base}repeat:{member}", "name")
         names = dict(zip(digests, await pipe.execute(), strict=True))
     return tuple(
-        f"{member} of {names[member]}" if names.get(member) else member for member in members
+        f"{names[member]} (key {member})" if names.get(member) else member for member in members
     )
 
 

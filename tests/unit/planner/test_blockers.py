@@ -36,8 +36,9 @@ NOBODY = (HeldReason.NO_WORKER_ATTACHED, "start workers on this queue (scale the
 RESUME = (HeldReason.QUEUE_PAUSED, "resume the queue (Queue.resume()) or remove its jobs")
 SCHEDULER = (
     HeldReason.BLOCKED_BY_SCHEDULER,
-    "a job scheduler makes new jobs for ever: remove it with Queue.removeJobScheduler(), once the "
-    "new version has its own",
+    "a job scheduler makes new jobs for ever: remove it with Queue.removeJobScheduler() (a "
+    "repeatable job of BullMQ v4 or v5: Queue.removeRepeatableByKey()), once the new version has "
+    "its own",
 )
 
 
