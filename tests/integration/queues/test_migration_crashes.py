@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -57,7 +58,7 @@ class Scene:
         self.source.other("parents").run(["addFlow", flow])
         self._copy = {key: self._binary("DUMP", key) for key in self._binary("KEYS", "*")}
 
-    def set(self) -> None:
+    def reset(self) -> None:
         """As it was built."""
         self.raw.flushall()
         for key, dumped in self._copy.items():
@@ -171,7 +172,7 @@ async def test_killed_before_any_command_the_next_run_ends_it(scene: Scene) -> N
     number = 1
     while await killed_before(number, scene.wire, scene.migrate()):
         await finished(scene)
-        scene.set()
+        scene.reset()
         number += 1
     assert number > 8, "the walk was shorter than a migration"
 
@@ -180,7 +181,7 @@ async def test_killed_before_any_command_the_next_run_ends_it(scene: Scene) -> N
 async def test_a_lost_answer_is_asked_for_again_and_moves_no_job_twice(scene: Scene) -> None:
     number, length = 1, 9
     while number <= length:
-        scene.set()
+        scene.reset()
         scene.wire.reset()
         scene.wire.after = at(number, cut_once)
         outcome = await scene.migrate()
@@ -198,7 +199,7 @@ async def test_a_lost_answer_and_a_redis_that_stays_away_leave_every_job_in_one_
 ) -> None:
     number, failed = 1, True
     while failed:
-        scene.set()
+        scene.reset()
         scene.wire.reset()
         scene.wire.after = at(number, scene.wire.cut, cut_once)
         try:
@@ -235,10 +236,10 @@ async def test_producers_and_workers_between_any_two_commands_lose_and_double_no
     """Old producers add to the source, new ones to the target, the source's worker takes a job."""
     number, length = 1, 1
     while number <= length:
-        scene.set()
+        scene.reset()
         scene.wire.reset()
         errors: list[BaseException] = []
-        scene.wire.before = at(number, lambda errors=errors: intrude(scene, errors))
+        scene.wire.before = at(number, partial(intrude, scene, errors))
         outcome = await scene.migrate()
         length = len(scene.wire.seen)
         scene.wire.reset()

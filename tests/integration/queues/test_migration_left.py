@@ -98,7 +98,7 @@ async def test_a_parent_with_a_child_that_is_not_done_stays_until_it_is(move: Mo
 async def test_a_parent_with_too_many_children_stays(move: Move) -> None:
     """Written by hand: 501 results in a job that waits."""
     move.source.run(["addBulk", bullmq.jobs(2, opts={"delay": LATER})])
-    results = {f"bull:children:{number}": "1" for number in range(501)}
+    results: dict[Any, Any] = {f"bull:children:{number}": "1" for number in range(501)}
     move.source.raw.hset(f"{move.source.base}1:processed", mapping=results)
     outcome = await move()
     assert (outcome.migrated_jobs, left(outcome)) == (1, {"TooManyChildren": 1})
