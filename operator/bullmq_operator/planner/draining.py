@@ -149,6 +149,8 @@ def _blocked(progress: Progress, found: tuple[Blocker, ...], now: datetime) -> P
 
 def _cured(progress: Progress, blocker: Blocker) -> bool:
     """Whether this very pass brings the missing workers back."""
+    if progress.frozen:
+        return False
     reopened = any(e.reason == EventReason.REOPENED for e in progress.events)
     restorable = any(w.workload is not None for w in progress.view.workloads)
     return reopened and restorable and blocker.held is HeldReason.NO_WORKER_ATTACHED

@@ -253,6 +253,21 @@ def test_the_deletion_is_bound_to_the_stamp_of_the_proof() -> None:
     assert status_of(result, version).retirement.queue_settings == (("concurrency", "1"),)
 
 
+def test_a_suspended_version_that_is_reopened_needs_a_person_from_the_first_pass_on() -> None:
+    """Its workers were taken for coming back in that pass, and nobody brought them: Held came only
+    with the second, which had to change nothing."""
+    status = {"workers": (WorkerStatus(REF, 0, restore_replicas=None),)}
+    version = a_drained(status=status, suspend=True)
+    first = an_observation(a_view(version, replicas=0, reading=a_reading(delayed=1, jobs_added=8)))
+
+    said = plan(first)
+
+    assert condition_of(said, version, ConditionType.HELD).reason == HeldReason.NO_WORKER_ATTACHED
+    again = plan(written_back(first, said))
+    assert again.statuses == said.statuses
+    assert again.events == ()
+
+
 def test_a_reopened_queue_has_its_settings_before_its_workers() -> None:
     retirement = {"started_at": LONG_AGO, "queue_settings": (("concurrency", "1"),)}
     version = a_drained(status={"retired_at": LONG_AGO, "retirement": retirement})
