@@ -88,7 +88,7 @@ async def for_each_base(
     async def work() -> None:
         while pending:
             number = pending.popleft()
-            node = _owner(client, bases[number])
+            node = owner_of(client, bases[number])
             if node in lost:
                 results[number] = lost[node]
                 continue
@@ -106,7 +106,7 @@ async def for_each_base(
     return [results[number] for number in range(len(bases))]
 
 
-def _owner(client: ClusterClient, base: str) -> str:
+def owner_of(client: ClusterClient, base: str) -> str:
     """The node that a queue is on as far as is known; "" where its slot is nobody's."""
     try:
         node = client.get_node_from_key(f"{base}meta")

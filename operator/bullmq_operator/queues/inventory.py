@@ -12,12 +12,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from bullmq_operator.domain.counts import Inventory, QueueCounts
+from bullmq_operator.domain.counts import Inventory, QueueCounts, UnknownReason
 from bullmq_operator.domain.names import QueueId
 from bullmq_operator.queues import keys, scripts
+from bullmq_operator.queues.cluster import owner_of
 from bullmq_operator.queues.connection import RedisConnection
 from bullmq_operator.queues.counts import read_queue
-from bullmq_operator.queues.errors import translated
+from bullmq_operator.queues.errors import QueueReadError, translated
 
 LIST_CHUNK: Final = 1000
 LOOK_BATCH: Final = 200
@@ -54,12 +55,15 @@ async def take_inventory(connection: RedisConnection, queue: QueueId) -> Invento
     """Walk the whole key space; about 1 s per million keys in it. Raises QueueReadError."""
     base = queue.base
     reading = await read_queue(connection, base)
+    node = owner_of(connection.client, base) if connection.is_cluster else ""
     rests, foreign = await _remarkable(connection, base)
     listed = await _listed(connection, base, reading.counts)
     walk = _Walk(connection, base, tuple(foreign), listed, bool(reading.counts.schedulers))
     for start in range(0, len(rests), LOOK_BATCH):
         await walk.classify(rests[start : start + LOOK_BATCH])
     await walk.confirm_orphans()
+    if connection.is_cluster:
+        await _confirm_node(connection, base, node)
     found = walk.found
     return Inventory(
         stamp=reading.stamp,
@@ -72,6 +76,19 @@ async def take_inventory(connection: RedisConnection, queue: QueueId) -> Invento
         residue=tuple(sorted(found.residue)),
         settings=await read_settings(connection, base),
     )
+
+
+async def _confirm_node(connection: RedisConnection, base: str, node: str) -> None:
+    """A walk that follows its slot to another node of a Cluster misses keys. Raises QueueReadError:
+    reading fails while the slot is on its way, and afterwards finds the queue where it has gone.
+    """
+    await read_queue(connection, base)
+    if owner_of(connection.client, base) != node:
+        raise QueueReadError(
+            UnknownReason.UNREACHABLE,
+            f"Redis {connection.address} moved queue {base.rstrip(':')} to another node while it "
+            "was looked through; it is looked through again.",
+        )
 
 
 class _Walk:

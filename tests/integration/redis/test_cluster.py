@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, cast
 
@@ -191,6 +191,40 @@ async def test_a_queue_whose_slot_is_on_its_way_is_unknown_and_nothing_of_it_is_
     assert (await read_queue(connection, shop.base)).counts.completed == 30
     outcome = await retire_queue(connection, shop.queue, inventory, inventory.stamp)
     assert (outcome.closed, shop.keys()) == (True, set())
+
+
+async def test_an_inventory_that_a_queue_left_in_the_middle_is_none(
+    redis_cluster: RedisCluster, shop: Shop, connection: RedisConnection
+) -> None:
+    shop.finish(3)
+    target = next(n for n in redis_cluster.nodes if n is not redis_cluster.owner(shop.base))
+
+    def move() -> None:
+        source = redis_cluster.begin_migration(shop.base, target)
+        while redis_cluster.move_keys(shop.base, source, target, 100):
+            pass
+        redis_cluster.end_migration(shop.base, target)
+
+    meddled = replace(connection, client=Meddled(connection.client, move))
+    with pytest.raises(QueueReadError, match="while it was looked through"):
+        await take_inventory(meddled, shop.queue)
+    assert (await take_inventory(connection, shop.queue)).finished_jobs == 3
+
+
+class Meddled:
+    """The operator's client; something happens after its first script."""
+
+    def __init__(self, client: Any, happens: Callable[[], None]) -> None:
+        self._client, self._happens = client, happens
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    async def evalsha(self, *words: Any) -> Any:
+        answer = await self._client.evalsha(*words)
+        self._happens()
+        self._happens = lambda: None
+        return answer
 
 
 async def attempted(connection: RedisConnection, shop: Shop, inventory: Inventory) -> str:
