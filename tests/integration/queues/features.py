@@ -27,14 +27,17 @@ class Feature(enum.StrEnum):
     DEDUPLICATION = "deduplication"
     LIMITS = "global concurrency and a global rate limit"
     FAILED_CHILDREN = "keys for children that failed"
+    COLONS_IN_IDS = "job ids with a colon"
 
 
 LACKS: Final[Mapping[Major, frozenset[Feature]]] = {
     Major.V4: frozenset(
         {Feature.SCHEDULERS, Feature.DEDUPLICATION, Feature.LIMITS, Feature.FAILED_CHILDREN}
     ),
-    Major.V5: frozenset({Feature.WAIT_MARKERS}),
-    Major.V6: frozenset({Feature.REPEATABLES, Feature.PAUSED_LIST, Feature.WAIT_MARKERS}),
+    Major.V5: frozenset({Feature.WAIT_MARKERS, Feature.COLONS_IN_IDS}),
+    Major.V6: frozenset(
+        {Feature.REPEATABLES, Feature.PAUSED_LIST, Feature.WAIT_MARKERS, Feature.COLONS_IN_IDS}
+    ),
     Major.PYTHON: frozenset({Feature.REPEATABLES, Feature.PAUSED_LIST, Feature.WAIT_MARKERS}),
 }
 """The whole table: a test is skipped for a major because of a line here, and for nothing else."""

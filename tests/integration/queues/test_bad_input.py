@@ -20,7 +20,7 @@ from bullmq_operator.queues.errors import QueueReadError
 from bullmq_operator.queues.inventory import take_inventory
 from bullmq_operator.queues.retirement import restore_settings, retire_queue, sweep_recreated
 from devcluster.bullmq import Major
-from tests.integration.queues.features import EVERY_MAJOR
+from tests.integration.queues.features import EVERY_MAJOR, Feature, majors_with
 from tests.integration.queues.support import Shop
 
 pytestmark = pytest.mark.redis
@@ -104,6 +104,37 @@ async def test_workers_on_queues_of_strange_names_are_attached_each_to_its_own(
     assert {name: len(found.attached("bull", name)) for name in names} == dict.fromkeys(names, each)
     others = set(STRANGE.values()) - set(STRANGE)
     assert [name for name in others if found.attached("bull", name)] == []
+
+
+STRANGE_IDS = ["order:1", "a:b:c", "x:logs", "x:failed", "*", "[a]", "é"]
+
+
+@majors_with(Feature.COLONS_IN_IDS)
+async def test_jobs_of_strange_ids_are_retired_with_their_parts_and_no_others(
+    connection: RedisConnection, shop: Shop
+) -> None:
+    near = shop.other("orders/v1:order")  # its keys are named like parts of the job `order`
+    shop.raw.hset(f"{near.base}meta", "version", "bullmq:4")
+    shop.raw.rpush(f"{near.base}wait", "1")
+    before = near.snapshot()
+    count = len(STRANGE_IDS)
+    shop.run(*(["add", "x", {}, {"jobId": job}] for job in STRANGE_IDS), ["process", count])
+    shop.run(*(["job", job, "log", "a line"] for job in STRANGE_IDS))
+    outcome = await retire(connection, shop)
+    assert outcome == RetirementOutcome(obliterated_jobs=count, closed=True)
+    assert shop.keys() == near.keys()
+    assert near.snapshot() == before
+
+
+@majors_with(Feature.COLONS_IN_IDS)
+async def test_a_lost_job_whose_id_has_a_colon_is_held_as_perhaps_another_queues(
+    connection: RedisConnection, shop: Shop
+) -> None:
+    shop.run(["add", "x", {}, {"jobId": "order:1"}])
+    shop.raw.delete(f"{shop.base}wait")
+    before = shop.snapshot()
+    assert await retire(connection, shop) == RetirementOutcome(stopped_by="UnknownKeys")
+    assert shop.snapshot() == before
 
 
 @EVERY_MAJOR

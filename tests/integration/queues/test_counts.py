@@ -96,6 +96,18 @@ async def test_jobs_that_an_old_bullmq_paused_are_unfinished_though_new_workers_
         assert (await read_queue(connection, shop.base)).counts == QueueCounts(paused=5)
 
 
+@majors_with(Feature.PAUSED_LIST)
+@pytest.mark.parametrize("newer", [Major.V6, Major.PYTHON])
+async def test_what_an_old_bullmq_paused_a_new_one_resumes(
+    connection: RedisConnection, shop: Shop, newer: Major
+) -> None:
+    """The remedy that is told, whoever carries it out."""
+    shop.run(["addBulk", bullmq.jobs(5)], ["pause"])
+    shop.by(newer).run(["resume"])
+    reading = await read_queue(connection, shop.base)
+    assert (reading.counts, reading.is_paused) == (QueueCounts(waiting=5), False)
+
+
 @EVERY_MAJOR
 async def test_a_job_that_waits_for_its_next_attempt_is_unfinished(
     connection: RedisConnection, shop: Shop

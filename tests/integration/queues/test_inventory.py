@@ -87,6 +87,18 @@ async def test_jobs_that_two_pauses_of_different_majors_lose_are_orphans(
     assert (await inventory_of(connection, shop)).orphans == ("1", "2", "3")
 
 
+async def test_a_job_that_a_worker_takes_for_a_marker_is_not_lost_unseen(
+    connection: RedisConnection, shop: Shop
+) -> None:
+    """Python's producer takes an id like that of v4's markers; its worker then drops the job."""
+    python = shop.by(Major.PYTHON)
+    python.run(["add", "x", {}, {"jobId": "0:5"}])
+    assert (await read_queue(connection, shop.base)).counts == QueueCounts(waiting=1)
+    assert python.run(["process", 1]) == [[]]
+    assert (await read_queue(connection, shop.base)).counts == QueueCounts()
+    assert (await inventory_of(connection, shop)).unknown_keys == (f"{shop.base}0:5",)
+
+
 @majors_with(Feature.DEDUPLICATION)
 async def test_an_add_that_an_older_worker_forgets_is_reported(
     connection: RedisConnection, shop: Shop
