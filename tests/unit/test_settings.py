@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from bullmq_operator.settings import (
+    ArchiveGrant,
     LogLevel,
     RedisGrant,
     Settings,
@@ -174,3 +175,19 @@ def test_every_setting_is_described() -> None:
     described = {name: meaning for name, _, meaning in describe_settings()}
     assert set(described) == {f"BULLMQ_OPERATOR_{name.upper()}" for name in Settings.model_fields}
     assert all(meaning.endswith(".") for meaning in described.values())
+
+
+def test_archives_are_granted_by_namespace_and_url(load: Load) -> None:
+    grants = load(ARCHIVE_URLS="shop=s3://archives/shop/*, *=gs://all/*").archive_urls
+    shop, everybody = ArchiveGrant("shop", "s3://archives/shop/*"), ArchiveGrant("*", "gs://all/*")
+    assert grants == (shop, everybody)
+    assert shop.allows("shop", "s3://archives/shop/v1")
+    assert not shop.allows("pay", "s3://archives/shop/v1")
+    assert not shop.allows("shop", "s3://archives/shopping")
+    assert everybody.allows("pay", "gs://all/x")
+
+
+@pytest.mark.parametrize("value", ["shop", "shop=", "shop=ftp://host/x", "Shop=s3://bucket/x"])
+def test_an_archive_that_can_not_be_granted_is_told(load: Load, value: str) -> None:
+    with pytest.raises(SettingsError, match=r"BULLMQ_OPERATOR_ARCHIVE_URLS must be entries"):
+        load(ARCHIVE_URLS=value)

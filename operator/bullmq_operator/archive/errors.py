@@ -67,7 +67,7 @@ def translated(field: str, where: str) -> Iterator[None]:
     """
     try:
         yield
-    except (vendor.BaseError, OSError) as error:
+    except (vendor.BaseError, OSError, NotImplementedError) as error:
         translation = _translate(error, field, where)
     else:
         return
@@ -95,6 +95,8 @@ def _row(error: Exception) -> tuple[ArchiveReason, str]:
             return ArchiveReason.FULL, "is full; make room"
         case OSError() if error.errno in _READ_ONLY:
             return ArchiveReason.FORBIDDEN, "can't be written by the operator; check its rights"
+        case NotImplementedError():
+            return ArchiveReason.INVALID_URL, "can't take so large an archive; use an object store"
         case vendor.NotSupportedError() | vendor.InvalidPathError():
             return ArchiveReason.INVALID_URL, "can't hold an archive{code}"
         case vendor.UnknownConfigurationKeyError():

@@ -7,6 +7,7 @@ record; killed at any point, a repetition finds what is there and goes on behind
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -116,7 +117,8 @@ class _Pass:
         async for lines in self._lines():
             if not self._result.header and lines:
                 await self._begin(lines.pop(0))
-            await self._restore([self._record(line) for line in lines])
+            # In a thread: some thousand lines are work of many milliseconds.
+            await self._restore(await asyncio.to_thread(self._records, lines))
         return self._result
 
     async def _lines(self) -> AsyncIterator[list[dict[str, Any]]]:
@@ -141,6 +143,9 @@ class _Pass:
         if self._mode is not Mode.LOOK:
             state = QueueState(settings, added, priority)
             await restoring.restore_state(self._connection, self._target.base, state)
+
+    def _records(self, lines: list[dict[str, Any]]) -> list[Record]:
+        return [self._record(line) for line in lines]
 
     def _record(self, line: dict[str, Any]) -> Record:
         try:
@@ -174,14 +179,18 @@ class _Pass:
         whole = [job for job in jobs if job.fields and not self._is_foreign(job)]
         self._result.gone += sum(not job.fields for job in jobs)
         self._result.skipped += sum(self._is_foreign(job) for job in jobs)
-        places = await restoring.restore_jobs(
-            self._connection, self._target.base, whole, self._mode
-        )
+        places = await self._places(whole)
         for job, place in zip(whole, places, strict=True):
             self._count(place, job.state.value, job.id)
             self._result.links += self._rename.leaves_links(job)
         if self._mode is Mode.REFUSE and self._result.skipped:
             raise CollisionError(self._result.collisions, self._result.skipped)
+
+    async def _places(self, jobs: list[JobRecord]) -> list[Place]:
+        connection, base = self._connection, self._target.base
+        if self._mode is Mode.LOOK:
+            return await restoring.look_for(connection, base, jobs)
+        return await restoring.restore_jobs(connection, base, jobs, self._mode)
 
     def _is_foreign(self, job: JobRecord) -> bool:
         """The next job of a scheduler that is another one's by now would run beside its own."""

@@ -144,7 +144,7 @@ def _s3(destination: Destination, secret: Mapping[str, str] | None) -> S3Store:
         }
     return S3Store(
         destination.place,
-        client_options=_options(endpoint),
+        client_options=_options(found, endpoint),
         retry_config=_RETRY,  # type: ignore[arg-type]
         **config,
     )
@@ -157,7 +157,7 @@ def _gcs(destination: Destination, secret: Mapping[str, str] | None) -> GCSStore
         config["service_account_key"] = key
     return GCSStore(
         destination.place,
-        client_options=_options(None),
+        client_options=_options(secret or {}),
         retry_config=_RETRY,  # type: ignore[arg-type]
         **config,
     )
@@ -177,14 +177,14 @@ def _azure(destination: Destination, secret: Mapping[str, str] | None) -> AzureS
         config.setdefault("account_name", secret.get("AZURE_STORAGE_ACCOUNT_NAME", ""))
     return AzureStore(
         container,
-        client_options=_options(None),
+        client_options=_options(secret or {}),
         retry_config=_RETRY,  # type: ignore[arg-type]
         **config,
     )
 
 
 def _http(destination: Destination, secret: Mapping[str, str] | None) -> HTTPStore:
-    options = _options(None)
+    options = _options(secret or {})
     if secret is not None:
         (value,) = _needed(destination, secret, "AUTHORIZATION")
         options["default_headers"] = {"authorization": value}
@@ -195,9 +195,12 @@ def _http(destination: Destination, secret: Mapping[str, str] | None) -> HTTPSto
     )
 
 
-def _options(endpoint: str | None) -> Any:
+def _options(secret: Mapping[str, str], endpoint: str | None = None) -> Any:
     """Without TLS only where the Secret's own endpoint says so."""
-    return {**_CLIENT, "allow_http": (endpoint or "").startswith("http://")}
+    options: dict[str, Any] = {**_CLIENT, "allow_http": (endpoint or "").startswith("http://")}
+    if authority := secret.get("CA_CERTIFICATE"):
+        options["root_certificate"] = authority
+    return options
 
 
 def _needed(destination: Destination, secret: Mapping[str, str], *names: str) -> tuple[str, ...]:

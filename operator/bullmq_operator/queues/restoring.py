@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from bullmq_operator.domain.archive import (
@@ -24,6 +25,7 @@ BATCH_BYTES: Final = 128 * 1024
 
 _RESTORE: Final = scripts.load("restore")
 _RAISE: Final = scripts.load("raise-counter")
+_EMPTY: Final = JobRecord("", JobState.WAITING, {})
 
 
 class Place(enum.IntEnum):
@@ -40,6 +42,19 @@ class Mode(enum.StrEnum):
     LOOK = "look"
     REFUSE = "refuse"
     SKIP = "skip"
+
+
+async def look_for(
+    connection: RedisConnection, base: str, jobs: Sequence[JobRecord]
+) -> list[Place]:
+    """What is there under the ids of these jobs; writes nothing. Raises QueueReadError."""
+    by_id = [replace(_EMPTY, id=job.id) for job in jobs]
+    places = await restore_jobs(connection, base, by_id, Mode.LOOK)
+    at = [number for number, place in enumerate(places) if place is not Place.FREE]
+    compared = await restore_jobs(connection, base, [jobs[number] for number in at], Mode.LOOK)
+    for number, place in zip(at, compared, strict=True):
+        places[number] = place
+    return places
 
 
 async def restore_jobs(
