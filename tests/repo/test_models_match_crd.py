@@ -43,10 +43,6 @@ PRESENCE_ONLY = {
     # Later issues act on these; until then the planner only needs to know that they are set.
     "spec.retire.archive.url",
     "spec.retire.archive.jobs",
-    "spec.retention.completed.age",
-    "spec.retention.completed.count",
-    "spec.retention.failed.age",
-    "spec.retention.failed.count",
 }
 
 NOT_READ_BACK = {
@@ -73,6 +69,9 @@ MODELS: Mapping[str, type] = {
     "spec.activation": spec_models.Activation,
     "spec.drain": spec_models.Drain,
     "spec.retire": spec_models.Retire,
+    "spec.retention": spec_models.Retention,
+    "spec.retention.completed": spec_models.Keep,
+    "spec.retention.failed": spec_models.Keep,
     "status.jobs": QueueCounts,
     "status.retirement": RetirementStatus,
     "status": Status,

@@ -11,6 +11,7 @@ import structlog
 
 from bullmq_operator.actor.errors import ActError, IncompleteError, RefusedError
 from bullmq_operator.actor.ports import World
+from bullmq_operator.actor.pruning import Pruning
 from bullmq_operator.actor.publishing import Publisher
 from bullmq_operator.actor.retirement import Retirement
 from bullmq_operator.actor.scaling import Scaling
@@ -19,6 +20,7 @@ from bullmq_operator.domain.observation import Observation, VersionView
 from bullmq_operator.domain.plan import (
     Action,
     Plan,
+    PruneFinished,
     RestoreReplicas,
     RestoreSettings,
     RetireQueue,
@@ -59,6 +61,7 @@ class Executor:
         publisher: Publisher,
         scaling: Scaling,
         retirement: Retirement,
+        pruning: Pruning,
         world: World,
         wake: Callable[[FamilyKey], None],
     ) -> None:
@@ -66,6 +69,7 @@ class Executor:
         self._publisher = publisher
         self._scaling = scaling
         self._retirement = retirement
+        self._pruning = pruning
         self._wake = wake
 
     async def execute(self, plan: Plan, observation: Observation) -> float | None:
@@ -129,6 +133,8 @@ class Executor:
                 await self._retirement.sweep(action, view)
             case RestoreSettings():
                 await self._retirement.restore_settings(action, view)
+            case PruneFinished():
+                await self._pruning.prune(action, view)
             case _:
                 assert_never(action)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bullmq_operator.actor.errors import ActError, RefusedError
 from bullmq_operator.actor.ports import Kubernetes, World
 from bullmq_operator.domain.counts import Unknown
-from bullmq_operator.domain.observation import VersionView
+from bullmq_operator.domain.observation import QueueVersion, VersionView
 from bullmq_operator.kube.codec import MalformedObjectError, parse_version
 from bullmq_operator.queues.connection import RedisConnection
 
@@ -40,6 +40,17 @@ class Guard:
         The object, with the intent in its status (another process may have brought the version
         back), its namespace, the Secrets that name its Redis, and who else names the queue.
         """
+        now = await self._asked_anew(view)
+        if now.status.retirement.started_at is None:
+            raise RefusedError(f"{now.key}: its retirement was called off")
+        return await self._same_redis(view)
+
+    async def before_pruning(self, view: VersionView) -> RedisConnection:
+        """The same for finished jobs of a queue that lives, for which no intent is on record."""
+        await self._asked_anew(view)
+        return await self._same_redis(view)
+
+    async def _asked_anew(self, view: VersionView) -> QueueVersion:
         self.unchanged(view)
         planned = view.version
         answer = await self._kube.get_version(planned.key)
@@ -55,15 +66,13 @@ class Guard:
             raise RefusedError(f"{planned.key} was edited or made anew")
         if now.deleting:
             raise RefusedError(f"{planned.key} is being deleted")
-        if now.status.retirement.started_at is None:
-            raise RefusedError(f"{planned.key}: its retirement was called off")
         if await self._kube.is_suspended(planned.key.namespace):
             raise RefusedError(f"namespace {planned.key.namespace} is suspended")
         claimants = self._world.claimants(now)
         if claimants:
             others = ", ".join(map(str, claimants))
             raise RefusedError(f'queue "{planned.queue.name}" is also named by {others}')
-        return await self._same_redis(view)
+        return now
 
     async def reach(self, view: VersionView) -> RedisConnection:
         """The version's Redis, for what takes nothing away."""

@@ -55,8 +55,18 @@ class World(Protocol):
         """An action on the version failed for this reason, for the next observation; None: none
         did."""
 
+    def pruned(self, key: VersionKey, at: datetime) -> None:
+        """Its finished jobs were looked through to the end."""
+
     async def connection(self, queue: QueueId, *, fresh: bool = False) -> RedisConnection | Unknown:
         """The Redis of a queue; `fresh` resolves its Secrets anew."""
+
+
+class Tally(Protocol):
+    """What is counted for the metrics."""
+
+    def pruned(self, version: QueueVersion, state: str, jobs: int, bytes_freed: int) -> None:
+        """Finished jobs were removed by `spec.retention`."""
 
 
 class Kubernetes(Protocol):

@@ -13,6 +13,7 @@ from bullmq_operator.actor.budget import WriteBudget
 from bullmq_operator.actor.errors import ActError
 from bullmq_operator.actor.execute import Executor
 from bullmq_operator.actor.guard import Guard
+from bullmq_operator.actor.pruning import Pruning
 from bullmq_operator.actor.publishing import Publisher
 from bullmq_operator.actor.retirement import Retirement
 from bullmq_operator.actor.scaling import Scaling
@@ -196,7 +197,9 @@ class Core:
             clock=clock,
         )
         poller = _poller(settings, sources, memory)
-        family = FamilyReconciler(cache, Assembler(sources), _executor(kube, world, clock, memory))
+        family = FamilyReconciler(
+            cache, Assembler(sources), _executor(kube, world, clock, memory, metrics)
+        )
         return cls(
             intake=Intake(world, kube, settings.namespaces),
             reconcilers=Reconcilers(
@@ -245,13 +248,16 @@ def _poller(settings: Settings, sources: Sources, memory: Memory) -> Poller:
     )
 
 
-def _executor(kube: KubeClient, world: ObservedWorld, clock: Clock, memory: Memory) -> Executor:
+def _executor(
+    kube: KubeClient, world: ObservedWorld, clock: Clock, memory: Memory, metrics: Metrics
+) -> Executor:
     guard = Guard(kube, world)
     publisher = Publisher(kube=kube, world=world, budget=WriteBudget(clock), clock=clock)
     return Executor(
         publisher=publisher,
         scaling=Scaling(kube, world, guard),
         retirement=Retirement(world, guard),
+        pruning=Pruning(world, guard, clock, metrics),
         world=world,
         wake=memory.workqueue.add,
     )

@@ -132,6 +132,9 @@ class VersionView:
     """What the deleting calls since the last pass did."""
     failure: str | None = None
     """Why the last action on it failed; None: it did not, or nothing was done since the start."""
+    pruned_at: datetime | None = None
+    """When its finished jobs were last looked through for `spec.retention`; None: not since the
+    start, or not to the end."""
     rivals: tuple[VersionKey, ...] = ()
     """Other QueueVersions on the same physical queue, sorted: nothing destructive happens to it."""
     came_first: bool = True

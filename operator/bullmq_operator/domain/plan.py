@@ -8,6 +8,7 @@ from datetime import datetime
 from bullmq_operator.domain.counts import Inventory
 from bullmq_operator.domain.names import QueueId, VersionKey
 from bullmq_operator.domain.observation import Workload
+from bullmq_operator.domain.spec import Retention
 from bullmq_operator.domain.status import Status
 
 
@@ -55,7 +56,18 @@ class RestoreSettings:
     settings: tuple[tuple[str, str], ...]
 
 
-Action = ScaleToZero | RestoreReplicas | RetireQueue | SweepRecreated | RestoreSettings
+@dataclass(frozen=True, slots=True)
+class PruneFinished:
+    """Remove finished jobs that are not to be kept any longer."""
+
+    version: VersionKey
+    queue: QueueId
+    retention: Retention
+
+
+Action = (
+    ScaleToZero | RestoreReplicas | RetireQueue | SweepRecreated | RestoreSettings | PruneFinished
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,25 @@ class Retire:
     late_jobs: LateJobs = LateJobs.REOPEN
 
 
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Which finished jobs stay: none above either limit. None: no such limit."""
+
+    age: timedelta | None = None
+    count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """`spec.retention`, by BullMQ's state. None: nothing is removed."""
+
+    completed: Keep | None = None
+    failed: Keep | None = None
+
+    def __bool__(self) -> bool:
+        return self.completed is not None or self.failed is not None
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class WorkloadRef:
     """One entry of `spec.workers`."""
@@ -112,6 +131,6 @@ class Spec:
     activation: Activation = field(default_factory=Activation)
     drain: Drain = field(default_factory=Drain)
     retire: Retire = field(default_factory=Retire)
-    retention: bool = False
+    retention: Retention = field(default_factory=Retention)
     deletion_policy: str = "Orphan"
     suspend: bool = False

@@ -24,6 +24,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from bullmq_operator.domain.counts import QueueCounts
+from bullmq_operator.domain.observation import QueueVersion
 from bullmq_operator.domain.status import Phase
 
 _PREFIX = "bullmq_operator"
@@ -122,6 +123,16 @@ class Metrics:
             registry=registry,
         )
         self._errors = Counter(f"{_PREFIX}_errors", "Errors by kind", ["kind"], registry=registry)
+        of = ["namespace", "queue", "version", "state"]
+        self._pruned_jobs = Counter(
+            f"{_PREFIX}_pruned_jobs", "Jobs removed by spec.retention", of, registry=registry
+        )
+        self._pruned_bytes = Counter(
+            f"{_PREFIX}_pruned_bytes",
+            "Memory that these jobs took in Redis, as estimated by one of each hundred or so",
+            of,
+            registry=registry,
+        )
         for result in ("success", "error"):
             self._passes.labels(result)  # from 0 on, so that rates see the first error
 
@@ -129,6 +140,12 @@ class Metrics:
         """A pass over a family ended."""
         self._passes.labels("success" if well else "error").inc()
         self._seconds.observe(seconds)
+
+    def pruned(self, version: QueueVersion, state: str, jobs: int, bytes_freed: int) -> None:
+        """Finished jobs were removed by `spec.retention`."""
+        of = version.key.namespace, version.spec.queue, version.spec.version, state
+        self._pruned_jobs.labels(*of).inc(jobs)
+        self._pruned_bytes.labels(*of).inc(bytes_freed)
 
     def error(self, kind: str) -> None:
         """Something failed; `kind` is from a small fixed set."""

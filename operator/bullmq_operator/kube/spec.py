@@ -18,9 +18,11 @@ from bullmq_operator.domain.spec import (
     ActivationPolicy,
     Drain,
     FailedJobs,
+    Keep,
     LateJobs,
     Obliterate,
     OnTimeout,
+    Retention,
     Retire,
     Spec,
     State,
@@ -48,7 +50,7 @@ def parse_spec(spec: Json) -> Spec:
         activation=_activation(spec.get("activation") or {}),
         drain=_drain(spec.get("drain") or {}),
         retire=_retire(spec.get("retire") or {}),
-        retention=bool(spec.get("retention")),
+        retention=_retention(spec.get("retention") or {}),
         deletion_policy=spec.get("deletionPolicy", default.deletion_policy),
         suspend=spec.get("suspend", default.suspend),
     )
@@ -126,6 +128,16 @@ def _retire(retire: Json) -> Retire:
         archive=bool(retire.get("archive")),
         late_jobs=_word(retire, "lateJobs", default.late_jobs, LateJobs.HOLD),
     )
+
+
+def _retention(retention: Json) -> Retention:
+    return Retention(_keep(retention.get("completed")), _keep(retention.get("failed")))
+
+
+def _keep(keep: Json | None) -> Keep | None:
+    if keep is None:
+        return None
+    return Keep(_optional(parse_duration, keep.get("age")), keep.get("count"))
 
 
 def _word(source: Json, field: str, default: E, unknown: E) -> E:

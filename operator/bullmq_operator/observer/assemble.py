@@ -107,6 +107,7 @@ class Assembler:
             settings=await self._settings(version, seen.reading),
             outcome=self._from.outcomes.last(version.key),
             failure=self._from.outcomes.failure(version.key),
+            pruned_at=self._from.outcomes.pruned_at(version.key),
             rivals=self._from.cache.claimants(version),
             came_first=self._from.cache.came_first(version),
         )

@@ -3,6 +3,8 @@ does not."""
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from bullmq_operator.domain.counts import RetirementOutcome
 from bullmq_operator.domain.names import VersionKey
 
@@ -14,6 +16,7 @@ class Outcomes:
     def __init__(self) -> None:
         self._outcomes: dict[VersionKey, RetirementOutcome] = {}
         self._failures: dict[VersionKey, str] = {}
+        self._pruned: dict[VersionKey, datetime] = {}
 
     def put(self, key: VersionKey, outcome: RetirementOutcome) -> None:
         """Add what another call did."""
@@ -33,6 +36,15 @@ class Outcomes:
         """The version is gone."""
         self._outcomes.pop(key, None)
         self._failures.pop(key, None)
+        self._pruned.pop(key, None)
+
+    def pruned(self, key: VersionKey, at: datetime) -> None:
+        """Its finished jobs were looked through to the end."""
+        self._pruned[key] = at
+
+    def pruned_at(self, key: VersionKey) -> datetime | None:
+        """When that was last; None: not since the start."""
+        return self._pruned.get(key)
 
     def acted(self, key: VersionKey, failure: str | None) -> None:
         """An action on the version failed for this reason; None: none did."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 
 from bullmq_operator.domain.counts import RetirementOutcome, Unknown
 from bullmq_operator.domain.names import FamilyKey, QueueId, VersionKey, WorkloadKey
@@ -94,6 +95,10 @@ class ObservedWorld:
     def acted(self, key: VersionKey, failure: str | None) -> None:
         """An action on the version failed for this reason; None: none did."""
         self._outcomes.acted(key, failure)
+
+    def pruned(self, key: VersionKey, at: datetime) -> None:
+        """Its finished jobs were looked through to the end."""
+        self._outcomes.pruned(key, at)
 
     async def connection(self, queue: QueueId, *, fresh: bool = False) -> RedisConnection | Unknown:
         """The Redis of a queue; `fresh` resolves its Secrets anew."""

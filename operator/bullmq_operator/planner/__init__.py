@@ -9,7 +9,8 @@ The stages, in their order; each takes what the one before it made:
 5. `settings`: a queue that is used again has its own back first;
 6. `workers`: workloads down to zero and back, one decision for all that share one;
 7. `retirement`: delay, inventory, guarded deletion, watch;
-8. `conditions` and `transitions`: what is said about it.
+8. `retention`: finished jobs of a queue that lives;
+9. `conditions` and `transitions`: what is said about it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from bullmq_operator.domain.progress import Progress
 from bullmq_operator.planner.conditions import describe
 from bullmq_operator.planner.draining import drain
 from bullmq_operator.planner.recognition import recognise
+from bullmq_operator.planner.retention import prune
 from bullmq_operator.planner.retirement import retire
 from bullmq_operator.planner.roles import assign
 from bullmq_operator.planner.rollback import forget_drain
@@ -38,7 +40,7 @@ def plan(observation: Observation) -> Plan:
         give_back(drain(forget_drain(recognise(progress, now)), now))
         for progress in assign(observation)
     )
-    family = tuple(_frozen(retire(progress, now)) for progress in settle(family, now))
+    family = tuple(_frozen(prune(retire(progress, now), now)) for progress in settle(family, now))
     statuses = [(p, describe(p, now)) for p in family]
     return Plan(
         statuses=tuple((p.view.version.key, status) for p, status in statuses),

@@ -17,7 +17,6 @@ def unsupported(spec: Spec) -> tuple[str, ...]:
         (spec.retire.approval != "Automatic", f"retire.approval: {spec.retire.approval}"),
         (spec.retire.archive, "retire.archive"),
         (spec.retire.late_jobs is LateJobs.MIGRATE, "retire.lateJobs: Migrate"),
-        (spec.retention, "retention"),
         (spec.deletion_policy != "Orphan", f"deletionPolicy: {spec.deletion_policy}"),
     )
     return tuple(text for is_set, text in rows if is_set)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bullmq_operator.actor.budget import WriteBudget
 from bullmq_operator.actor.execute import Executor
 from bullmq_operator.actor.guard import Guard
+from bullmq_operator.actor.pruning import Pruning
 from bullmq_operator.actor.publishing import Publisher
 from bullmq_operator.actor.retirement import Retirement
 from bullmq_operator.actor.scaling import Scaling
@@ -32,6 +33,7 @@ class Hands:
         self.cache, self.contests, self.outcomes = Cache(), Contests(), Outcomes()
         self.backends = Backends(kube, DefaultRedis(), clock)
         self.woken: list[FamilyKey] = []
+        self.tally: list[tuple[str, int]] = []
         self.world = ObservedWorld(
             cache=self.cache,
             backends=self.backends,
@@ -46,9 +48,15 @@ class Hands:
             ),
             scaling=Scaling(kube, self.world, guard),
             retirement=Retirement(self.world, guard),
+            pruning=Pruning(self.world, guard, clock, self),
             world=self.world,
             wake=self.woken.append,
         )
+
+    def pruned(self, version: QueueVersion, state: str, jobs: int, bytes_freed: int) -> None:
+        """Counts for the metrics."""
+        assert (bytes_freed > 0) is (jobs > 0)
+        self.tally.append((state, jobs))
 
     async def observed(self, *versions: QueueVersion) -> Observation:
         """These versions, put into the cache, as an observation of their family."""

@@ -163,10 +163,11 @@ def retired_by(**over: Any) -> QueueVersion:
             id="it needs a person",
         ),
         pytest.param(
-            [a_view(a_version(retention=True))],
+            [a_view(a_version(deletion_policy="Retire"))],
             [
                 "Warning Misconfigured: NotSupportedYet: Configuration: this release does not "
-                "support retention yet: remove it to go on; until then nothing is changed"
+                "support deletionPolicy: Retire yet: remove it to go on; until then nothing is "
+                "changed"
             ],
             id="an edit must cure it",
         ),
