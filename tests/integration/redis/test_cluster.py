@@ -17,6 +17,7 @@ from bullmq_operator.domain.counts import (
     UnknownReason,
 )
 from bullmq_operator.domain.names import RedisSource
+from bullmq_operator.observer.backends import DefaultRedis
 from bullmq_operator.queues.clients import ClientTable, list_clients
 from bullmq_operator.queues.connection import RedisConnection
 from bullmq_operator.queues.counts import read_queue, read_queues
@@ -155,6 +156,16 @@ async def test_a_single_server_that_is_taken_for_a_cluster_is_told(
     connection = connected(url=redis_server.url, topology="Cluster")
     with pytest.raises(QueueReadError, match=r"is no Redis Cluster; leave spec.redis.topology out"):
         await read_queue(connection, "{b}:orders:")
+
+
+async def test_the_operators_default_redis_may_be_a_cluster(redis_cluster: RedisCluster) -> None:
+    eyes = Eyes(default=DefaultRedis(redis_cluster.url))
+    version = a_version(None, redis=RedisSource(topology="Cluster"))
+    seen = await eyes.look(
+        replace(version, spec=replace(version.spec, prefix="{default}")), insist=True
+    )
+    await eyes.backends.close()
+    assert isinstance(seen.reading, QueueReading)
 
 
 async def test_two_addresses_of_one_cluster_are_the_same_place(redis_cluster: RedisCluster) -> None:
