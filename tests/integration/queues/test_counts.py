@@ -127,9 +127,12 @@ async def test_a_parent_whose_child_is_in_another_queue_is_unfinished(
 
 @majors_with(Feature.WAIT_MARKERS)
 @pytest.mark.parametrize("paused", [False, True])
+@pytest.mark.parametrize("jobs_added", [0, 2047], ids=["whole", "with a fraction"])
 async def test_a_marker_that_bullmq_wrote_is_no_job(
-    connection: RedisConnection, shop: Shop, paused: bool
+    connection: RedisConnection, shop: Shop, paused: bool, jobs_added: int
 ) -> None:
+    """The job's id is in the marker's time: the 2048th is half a millisecond."""
+    shop.raw.set(f"{shop.base}id", jobs_added)
     shop.run(["add", "x", {}, {"delay": LATER}], *([["pause"]] if paused else []))
     [marker] = shop.raw.lrange(f"{shop.base}{'paused' if paused else 'wait'}", 0, -1)
     assert str(marker).startswith("0:")

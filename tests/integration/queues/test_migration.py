@@ -56,10 +56,11 @@ async def test_prioritized_jobs_keep_their_priority_and_their_order(move: Move) 
     def prioritized(job: str, priority: int) -> list[Any]:
         return ["add", "x", {}, {"jobId": job, "priority": priority}]
 
-    move.target.run(prioritized("own5", 5))
+    own = [f"own{number}" for number in range(9)]
+    move.target.run(*(prioritized(job, 5) for job in own))
     move.source.run(*(prioritized(*one) for one in (("b5", 5), ("a9", 9), ("c5", 5), ("d1", 1))))
     assert await move.all() == 4
-    assert move.work() == ["d1", "own5", "b5", "c5", "a9"]
+    assert move.work() == ["d1", *own, "b5", "c5", "a9"]
 
 
 @EVERY_MAJOR
@@ -164,6 +165,29 @@ def told(shop: Shop) -> tuple[Any, ...]:
     markers = raw.zrange(f"{shop.base}marker", 0, -1)
     entries = [entry for _, entry in raw.xrange(f"{shop.base}events")]
     return lists, markers, [{**entry, "delay": "delay" in entry} for entry in entries]
+
+
+@majors_with(Feature.WAIT_MARKERS)
+@pytest.mark.parametrize(
+    ("own", "marks"),
+    [
+        pytest.param(LATER // 2, "own", id="target's is due first"),
+        pytest.param(LATER * 2, "moved", id="moved one is due first"),
+    ],
+)
+async def test_the_marker_of_v4_is_of_the_job_that_is_due_first(
+    move: Move, own: int, marks: str
+) -> None:
+    """Also where it has a fraction: the job's id is in its time."""
+    for shop in (move.source, move.target):
+        shop.raw.set(f"{shop.base}id", 2047)
+    move.source.run(["add", "x", {}, {"jobId": "moved", "delay": LATER}])
+    move.target.run(["add", "x", {}, {"jobId": "own", "delay": own}])
+    assert await move.all() == 1
+    raw: Any = move.target.raw
+    (marker,) = raw.lrange(f"{move.target.base}wait", 0, -1)
+    due = raw.zscore(f"{move.target.base}delayed", marks) / 0x1000
+    assert int(float(marker.removeprefix("0:"))) == int(due)
 
 
 @EVERY_MAJOR

@@ -117,15 +117,15 @@ async def test_two_adds_that_wait_for_one_deduplication_id_are_not_made_one(move
 
 @EVERY_MAJOR
 async def test_jobs_behind_what_is_left_are_moved_in_order(move: Move) -> None:
-    """Ids with no job behind them, written by hand between the jobs."""
+    """Ids with no job behind them, written by hand between the first of the jobs."""
     move.source.run(["addBulk", bullmq.jobs(420)])
     raw: Any = move.source.raw
     wait = f"{move.source.base}wait"
-    ghosts = [f"ghost{number}" for number in range(60)]
+    ghosts = [f"ghost{number}" for number in range(20)]
     for number, ghost in enumerate(ghosts):
         raw.linsert(wait, "AFTER", str(7 * number + 1), ghost)
     outcome = await move()
-    assert (outcome.migrated_jobs, left(outcome)) == (420, {"NoJob": 60})
+    assert (outcome.migrated_jobs, left(outcome)) == (420, {"NoJob": 20})
     assert raw.lrange(wait, 0, -1) == ghosts[::-1]
     assert move.work() == [f"v1-{number}" for number in range(1, 421)]
 

@@ -125,7 +125,7 @@ local function planOf(source, target, prefix, id, taken)
   local key = source .. id
   local outdated = target.isV4 and MODERN or OLD
   local got = redis.call('HMGET', key, 'name', 'parentKey', 'rjk', 'deid', unpack(outdated))
-  if not got[1] then return nil, string.find(id, '^0:%d+$') and 'Marker' or 'NoJob' end
+  if not got[1] then return nil, string.find(id, '^0:%d+%.?%d*$') and 'Marker' or 'NoJob' end
   if isSchedulersNext(source, id, got[3]) then return nil, 'SchedulersNext' end
 
   local parts = partsOf(key)

@@ -30,10 +30,10 @@ local function wakeV4(target, index)
     redis.call('LPUSH', list, '0:0')
   elseif index == 'delayed' and length <= 1 then
     local due = string.format('%.0f', math.floor(nextDelayed(target.base)))
-    local old = length == 1 and tonumber(string.match(redis.call('LINDEX', list, 0), '^0:(%d+)$'))
+    local old = length == 1 and string.match(redis.call('LINDEX', list, 0), '^0:(%d+%.?%d*)$')
     if length == 0 then
       redis.call('LPUSH', list, '0:' .. due)
-    elseif old and old > tonumber(due) then
+    elseif old and tonumber(old) > tonumber(due) then
       redis.call('LSET', list, 0, '0:' .. due)
     end
   end

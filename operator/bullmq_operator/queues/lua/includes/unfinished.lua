@@ -1,9 +1,10 @@
 -- Everything of a queue that still has to happen. `base` is '<prefix>:<queue>:'.
 
 -- BullMQ v4 keeps markers '0:<ms>' among the jobs of wait (and of paused, which is wait renamed);
--- v4 addJob and getCounts look at the ends, so a longer list is looked at there only.
+-- v4 addJob and getCounts look at the ends, so a longer list is looked at there only. The time is
+-- a delayed job's score / 0x1000, so from the 205th id on it may have a fraction.
 local function isMarker(base, element)
-  return element ~= false and string.find(element, '^0:%d+$') ~= nil
+  return element ~= false and string.find(element, '^0:%d+%.?%d*$') ~= nil
     and redis.call('EXISTS', base .. element) == 0
 end
 
