@@ -56,7 +56,11 @@ def majors_with(feature: Feature) -> pytest.MarkDecorator:
         "major",
         [
             pytest.param(
-                major, id=major, marks=pytest.mark.skipif(not has(major, feature), reason=feature)
+                major,
+                id=major,
+                marks=pytest.mark.skipif(
+                    not has(major, feature), reason=f"{major} lacks {feature}"
+                ),
             )
             for major in Major
         ],
