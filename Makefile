@@ -61,6 +61,14 @@ test: $(VENV)/.installed ## all tests that need neither root nor a cluster of yo
 	@$(BIN)/python -m devcluster build
 	@$(BIN)/python -m pytest -m "not node" --ignore=tests/node -n $(JOBS) --dist=worksteal $(TESTS)
 
+# So many schedules of what is drawn by chance, of each kind, and all that is walked through.
+N ?= 1000
+SEED ?= 1
+.PHONY: chaos
+chaos: $(VENV)/.installed ## kill, cut and intrude upon retirements: make chaos N=1000 SEED=1
+	@$(BIN)/python -m devcluster build
+	@CHAOS=$(N) CHAOS_SEED=$(SEED) $(BIN)/python -m pytest tests/chaos
+
 .PHONY: check
 check: $(VENV)/.installed ## linters, types, layers, and that what is generated is current
 	$(BIN)/ruff check .

@@ -20,7 +20,7 @@ from tests.chaos.wire import Wire
 pytestmark = pytest.mark.redis
 
 NODE = [pytest.param(major, id=major.value) for major in (Major.V4, Major.V5, Major.V6)]
-PAIRS = int(os.environ.get("CHAOS", "150"))
+PAIRS = int(os.environ.get("CHAOS", "100"))
 CLOSE = scripts.load("close").digest.encode()
 
 
@@ -118,6 +118,7 @@ def pairs(seed: int) -> list[tuple[Moment, Moment]]:
     return random.Random(seed).sample(every, min(PAIRS, len(every)))
 
 
+@pytest.mark.timeout(300 + 2 * PAIRS)
 @pytest.mark.parametrize("drained", NODE, indirect=True)
 async def test_two_intruders_at_any_two_moments_lose_nothing(
     stage: Stage, wire: Wire, ran: Callable[[int], None], chaos_seed: int
