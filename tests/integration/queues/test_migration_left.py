@@ -297,6 +297,32 @@ async def test_a_right_that_is_missing_stops_it_before_the_first_write(rule: str
         assert shop.snapshot() | move.target.snapshot() == before
 
 
+@pytest.mark.parametrize(
+    ("flow", "readable"),
+    [
+        pytest.param(node("parents", "p", node("orders/v1", "c")), "parents", id="a parent"),
+        pytest.param(node("orders/v1", "p", node("children", "c")), "children", id="a child"),
+    ],
+)
+async def test_a_relative_that_may_not_be_told_stops_it_before_the_first_write(
+    flow: dict[str, Any], readable: str
+) -> None:
+    rule = f"narrow on >secret ~bull:orders/* %R~bull:{readable}:* +@all"
+    with RedisServer(users=(rule,)) as server, server.client() as raw:
+        shop = Shop(server.url, raw)
+        connection = connect(ConnectionSettings(url=server.url_for("narrow", "secret")))
+        move = Move.of(connection, shop)
+        shop.run(["addBulk", bullmq.jobs(2)], ["addFlow", flow])
+        if readable == "children":
+            shop.other("children").run(["process", 1])
+        before = shop.snapshot() | move.target.snapshot()
+        with pytest.raises(QueueReadError) as caught:
+            await move()
+        await connection.close()
+        assert caught.value.reason is UnknownReason.FORBIDDEN
+        assert shop.snapshot() | move.target.snapshot() == before
+
+
 async def test_a_server_that_is_out_of_memory_moves_a_batch_whole_or_not_at_all(
     move: Move,
 ) -> None:

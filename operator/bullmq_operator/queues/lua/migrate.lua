@@ -132,8 +132,9 @@ end
 local ids, scores = read()
 local jobs, left, taken, seen, work, looked = {}, {}, {}, {}, 0, 0
 for _, id in ipairs(ids) do
-  local job, why
-  if seen[id] then why = 'NoJob' else job, why = planOf(source, target, prefix, id, taken) end
+  local job, why, denial = nil, 'NoJob', nil
+  if not seen[id] then job, why, denial = planOf(source, target, prefix, id, taken) end
+  if denial then return denial end
   seen[id] = true
   looked = looked + 1
   if job then

@@ -1,4 +1,5 @@
 --@include "fixed"
+--@include "move-check"
 
 -- What would become of each job, read only: either how it moves, or why it is left.
 
@@ -92,7 +93,7 @@ end
 -- it: there a pending add would never become a job, and an owner's key would outlive it.
 local function deduplicationOf(source, target, id, name)
   if not name or redis.call('GET', source .. 'de:' .. name) ~= id then return NONE end
-  local isPending = redis.call('EXISTS', source .. 'dn:' .. name) == 1
+  local isPending = redis.call('TYPE', source .. 'dn:' .. name).ok == 'hash'
   if isPending
       and (target.isV4 or redis.call('EXISTS', target.base .. 'dn:' .. name) == 1) then
     return nil
@@ -120,7 +121,17 @@ local function countersOf(key, target, attempts, stalls)
   }, target.isV4 and MODERN or OLD
 end
 
--- Returns the plan {id, newId, ...}, or nil and why the job is left.
+-- The keys of other queues that are written to for this job.
+local function checkFamily(parent, links)
+  local refusal = parent and (denied('SREM', parent .. ':dependencies', 'a')
+    or denied('SADD', parent .. ':dependencies', 'a'))
+  for _, link in ipairs(links) do
+    refusal = refusal or denied('HSET', link[1], 'a', 'b')
+  end
+  return refusal
+end
+
+-- Returns the plan {id, newId, ...}; nil and why the job is left; nil, nil and an error reply.
 local function planOf(source, target, prefix, id, taken)
   local key = source .. id
   local outdated = target.isV4 and MODERN or OLD
@@ -139,10 +150,12 @@ local function planOf(source, target, prefix, id, taken)
   taken[name] = true
   local parent = got[2] and got[2] ~= ''
     and redis.call('SISMEMBER', got[2] .. ':dependencies', key) == 1 and got[2]
+  local links = linksOf(children, key, target.base, name)
+  local refusal = checkFamily(parent, links)
+  if refusal then return nil, nil, refusal end
   local counters, old = countersOf(key, target, got[5], got[6])
   return {
-    id = id, newId = name, name = got[1], parts = parts, parent = parent,
-    links = linksOf(children, key, target.base, name), deduplication = deduplication,
-    counters = counters, outdated = old,
+    id = id, newId = name, name = got[1], parts = parts, parent = parent, links = links,
+    deduplication = deduplication, counters = counters, outdated = old,
   }
 end
