@@ -58,3 +58,9 @@ def version(client: redis.Redis) -> str:
     if "valkey_version" in server:
         return f"Valkey {server['valkey_version']}"
     return f"Redis {server['redis_version']}"
+
+
+def redis_cpu_ms(client: redis.Redis) -> float:
+    """All that the server has used so far."""
+    cpu = client.info("cpu")
+    return float(cpu["used_cpu_user"] + cpu["used_cpu_sys"]) * 1000

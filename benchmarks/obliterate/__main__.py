@@ -20,6 +20,7 @@ import redis
 
 from benchmarks import machine
 from benchmarks.blocking import COLUMNS, Blocks, watched
+from benchmarks.machine import redis_cpu_ms
 from benchmarks.obliterate.bullmq_process import Peer
 from benchmarks.obliterate.filling import fill
 from benchmarks.obliterate.race import race
@@ -40,6 +41,8 @@ class Runs:
 
     name: str
     milliseconds: list[float] = field(default_factory=list)
+    redis_cpu: list[float] = field(default_factory=list)
+    """Milliseconds of Redis's processor: what is left of the comparison on a busy machine."""
     blocks: Blocks = field(default_factory=Blocks)
 
     def rate(self, jobs: int) -> float:
@@ -70,12 +73,18 @@ async def in_turns(
             warm = number >= 0
             fill(client, url, QUEUE, jobs if warm else min(jobs, 1000), logs=logs)
             with watched(client, url, ours.blocks if warm else Blocks()):
+                began = redis_cpu_ms(client)
                 inventory, rest = await retire(connection)
+                our_cpu = redis_cpu_ms(client) - began
             fill(client, url, QUEUE, jobs if warm else min(jobs, 1000), logs=logs)
             peer.open(QUEUE)
             with watched(client, url, node.blocks if warm else Blocks()):
+                began = redis_cpu_ms(client)
                 took = peer.obliterate(QUEUE)
+                node_cpu = redis_cpu_ms(client) - began
             if warm:
+                ours.redis_cpu.append(our_cpu)
+                node.redis_cpu.append(node_cpu)
                 ours.milliseconds.append(inventory + rest)
                 deleting.milliseconds.append(rest)
                 node.milliseconds.append(took)
@@ -90,11 +99,13 @@ def speed(client: redis.Redis, url: str, jobs: int, rounds: int) -> None:
         ours, deleting, node = asyncio.run(in_turns(client, url, jobs, rounds, logs=logs))
         peer = node.rate(jobs)
         for runs in (ours, deleting, node):
-            blocks = Blocks().row() if runs is deleting else runs.blocks.row()
             rate = runs.rate(jobs)
-            rows.append((f"{kind}: {runs.name}", f"{rate:,.0f}", f"{rate / peer:.2f}", *blocks))
+            cpu = f"{statistics.median(runs.redis_cpu):,.0f}" if runs.redis_cpu else ""
+            blocks = runs.blocks.row() if runs.redis_cpu else ("",) * len(COLUMNS)
+            name = f"{kind}: {runs.name}"
+            rows.append((name, f"{rate:,.0f}", f"{rate / peer:.2f}", cpu, *blocks))
     title = f"{jobs:,} finished jobs, medians of {rounds} in turns"
-    show(title, ("way", "jobs/s", "× Node", *COLUMNS), rows)
+    show(title, ("way", "jobs/s", "× Node", "Redis CPU ms", *COLUMNS), rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

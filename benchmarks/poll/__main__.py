@@ -22,6 +22,7 @@ from bullmq import Queue
 
 from benchmarks import machine
 from benchmarks.blocking import COLUMNS, Blocks, watched
+from benchmarks.machine import redis_cpu_ms
 from benchmarks.poll.fleet import Fleet
 from benchmarks.report import say, show
 from bullmq_operator.queues.connection import ConnectionSettings, connect
@@ -62,12 +63,6 @@ class Way:
         cpus = statistics.median(self.own_cpu), statistics.median(self.redis_cpu)
         figures = (f"{figure:,.0f}" for figure in (wall, min(self.wall), *cpus))
         return self.name, *figures, *self.blocks.row(), f"{wall / first:,.1f}"
-
-
-def redis_cpu_ms(client: redis.Redis) -> float:
-    """All that the server has used so far."""
-    cpu = client.info("cpu")
-    return float(cpu["used_cpu_user"] + cpu["used_cpu_sys"]) * 1000
 
 
 def fill(client: redis.Redis, names: Sequence[str]) -> None:
