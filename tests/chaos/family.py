@@ -185,17 +185,14 @@ class Family:
     async def _act(self, action: Action) -> None:
         version = self.versions[action.version]
         fleet = self.fleets[action.version]
+        connection = await self._connection(version)
         match action:
             case ScaleToZero():
                 self._before_call()
                 fleet.replicas = 0
-                return
             case RestoreReplicas():
                 self._before_call()
                 fleet.replicas = fleet.pods = action.replicas
-                return
-        connection = await self._connection(version)
-        match action:
             case RetireQueue():
                 done = await retire_queue(connection, action.queue, action.inventory, action.stamp)
                 self._outcomes[version.key] = done
@@ -203,3 +200,5 @@ class Family:
                 await sweep_recreated(connection, action.queue)
             case RestoreSettings():
                 await restore_settings(connection, action.queue, dict(action.settings))
+            case _:
+                raise AssertionError(f"not part of these stories: {action}")
