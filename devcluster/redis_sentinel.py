@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from types import TracebackType
 from typing import Any, Final
@@ -72,6 +74,18 @@ class RedisSentinel:
         wait_until(lambda: self.master() is not lost, "a fail-over", FAILOVER_SECONDS)
         self.wait_role(self.master(), "master")
         return lost
+
+    @contextmanager
+    def silenced(self, number: int) -> Iterator[None]:
+        """One sentinel accepts connections and never answers."""
+        if self._hold is None:
+            raise StartError("the sentinels were not started")
+        name = f"sentinel-{self.ports[number]}"
+        self._hold.signal(name, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._hold.signal(name, signal.SIGCONT)
 
     def take_back(self, lost: RedisServer) -> None:
         """A master that was lost follows the new one; the sentinels would take 10 s to tell it."""

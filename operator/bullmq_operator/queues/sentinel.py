@@ -15,6 +15,8 @@ from bullmq_operator.queues.tls import TlsConnection
 
 Address = tuple[str, int]
 
+REST_SECONDS: Final = 15.0
+"""For so long a sentinel that did not answer is not asked, while others do."""
 LOGIN: Final = "spec.redis.sentinel.passwordFrom"
 
 
@@ -25,6 +27,7 @@ class Sentinels:
         """`where`: their addresses, for messages."""
         self._clients = clients
         self._where = where
+        self._rests_until: dict[int, float] = {}
 
     async def discover_master(self, name: str) -> Address:
         """Where the master is now. Raises QueueReadError.
@@ -32,8 +35,10 @@ class Sentinels:
         All are asked, and the newest configuration wins: a sentinel that was cut off would still
         name the master of before.
         """
-        asked = (self._ask(client, name) for client in self._clients)
-        answers = await asyncio.gather(*asked, return_exceptions=True)
+        asked = self._awake()
+        questions = (self._ask(self._clients[number], name) for number in asked)
+        answers = await asyncio.gather(*questions, return_exceptions=True)
+        self._let_rest(asked, answers)
         states = [answer for answer in answers if not isinstance(answer, BaseException)]
         if not states:
             raise next(answer for answer in answers if isinstance(answer, BaseException))
@@ -45,6 +50,19 @@ class Sentinels:
                 "are asked again.",
             )
         return str(newest["ip"]), int(newest["port"])
+
+    def _awake(self) -> list[int]:
+        """Numbers of the sentinels to ask: all of them where none is known to answer."""
+        now = asyncio.get_running_loop().time()
+        everyone = range(len(self._clients))
+        return [n for n in everyone if self._rests_until.get(n, 0.0) <= now] or list(everyone)
+
+    def _let_rest(self, asked: Sequence[int], answers: Sequence[object]) -> None:
+        """One that is away costs the whole timeout each time: a lost node's address is silent."""
+        now = asyncio.get_running_loop().time()
+        for number, answer in zip(asked, answers, strict=True):
+            away = isinstance(answer, QueueReadError)
+            self._rests_until[number] = now + REST_SECONDS if away else 0.0
 
     async def close(self) -> None:
         """Drop the connections to all sentinels."""

@@ -149,6 +149,19 @@ async def test_a_dead_sentinel_among_living_ones_is_passed_over(
     assert isinstance(await read_queue(connection, "bull:orders:"), QueueReading)
 
 
+async def test_a_sentinel_that_hangs_costs_its_timeout_once(
+    sentinel: RedisSentinel, connected: Connect
+) -> None:
+    patience = 3.0
+    connection = connected(**settings(sentinel, timeout=patience))
+    clock = asyncio.get_running_loop().time
+    with sentinel.silenced(0):
+        await read_queue(connection, "bull:orders:")
+        began = clock()
+        await connection.server()
+        assert clock() - began < patience
+
+
 @pytest.mark.parametrize("paused", [pytest.param(False, id="dies"), pytest.param(True, id="hangs")])
 async def test_a_failover_during_a_drain_keeps_the_jobs_and_starts_the_proof_anew(
     sentinel: RedisSentinel, shop: Shop, source: RedisSource, paused: bool
