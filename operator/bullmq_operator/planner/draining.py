@@ -151,8 +151,11 @@ def _cured(progress: Progress, blocker: Blocker) -> bool:
     """Whether this very pass brings the missing workers back."""
     if progress.frozen:
         return False
+    if progress.frozen:
+        return False
     reopened = any(e.reason == EventReason.REOPENED for e in progress.events)
-    restorable = any(w.workload is not None for w in progress.view.workloads)
+    workloads = (view.workload for view in progress.view.workloads)
+    restorable = any(workload is not None and not workload.replicas for workload in workloads)
     return reopened and restorable and blocker.held is HeldReason.NO_WORKER_ATTACHED
 
 

@@ -82,9 +82,10 @@ def _leave_late_jobs(progress: Progress, reading: QueueReading, late: int) -> Pr
         "processed, or remove them"
     )
     retirement = replace(progress.status.retirement, late_jobs=late)
+    # Nobody works on what is left alone, so no deadline runs.
     return replace(
         progress,
-        status=replace(progress.status, retirement=retirement),
+        status=replace(progress.status, retirement=retirement, drain_deadline=None),
         held=Held(HeldReason.STILL_FED, message),
         blockers=blockers(progress.view, reading),
         leaves_workers=True,

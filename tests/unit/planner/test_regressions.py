@@ -113,9 +113,11 @@ def test_a_late_job_is_not_held_to_the_deadline_of_the_first_drain(
 
 def test_late_jobs_on_hold_are_reported_and_left_alone() -> None:
     """`Drained` said True beside unfinished jobs, and workers started by hand were stopped."""
-    version = a_drained(retire=Retire(late_jobs=LateJobs.HOLD), status=CLOSED)
-    result = plan(an_observation(a_view(version, reading=a_reading(waiting=2, jobs_added=2))))
+    version = a_drained(retire=Retire(late_jobs=LateJobs.HOLD), status=CLOSED, drain=CUT_OFF)
+    observation = an_observation(a_view(version, reading=a_reading(waiting=2, jobs_added=2)))
+    result = plan(observation)
 
+    assert plan(written_back(observation, result)).statuses == result.statuses
     assert result.actions == ()
     assert status_of(result, version).phase is Phase.HELD
     assert condition_of(result, version, ConditionType.HELD).reason == HeldReason.STILL_FED
@@ -291,3 +293,27 @@ def test_workers_of_a_stopped_version_go_even_while_redis_is_away() -> None:
     result = plan(an_observation(a_view(version, reading=AWAY)))
 
     assert result.actions == (ScaleToZero(version.key, a_workload(REF)),)
+
+
+@pytest.mark.parametrize(
+    ("version", "replicas"),
+    [
+        pytest.param({"suspend": True}, 0, id="it is suspended"),
+        pytest.param({}, 3, id="its workers are there, and listen to something else"),
+    ],
+)
+def test_a_reopened_queue_says_at_once_that_nobody_will_take_its_jobs_when(
+    version: dict[str, bool], replicas: int
+) -> None:
+    """Only the next pass said so: in the first one, workers were thought to be on their way."""
+    reopened = a_drained(status={"workers": ()}, **version)
+    late = a_reading(waiting=1, jobs_added=8)
+    observation = an_observation(
+        a_view(reopened, replicas=replicas, clients=(), reading=late, idle_for=timedelta(hours=1))
+    )
+
+    result = plan(observation)
+
+    held = condition_of(result, reopened, ConditionType.HELD)
+    assert held.reason == HeldReason.NO_WORKER_ATTACHED
+    assert plan(written_back(observation, result)).statuses == result.statuses
