@@ -96,6 +96,11 @@ def fill_neighbours(client: redis.Redis, url: str) -> None:
         bullmq.run(url, name, ["addBulk", bullmq.jobs(5)])
 
 
+def patient(url: str) -> redis.Redis:
+    """A client for filling and for the digest, which take a while."""
+    return redis.Redis.from_url(url, decode_responses=True, socket_timeout=300)
+
+
 def digest(client: redis.Redis) -> str:
     """Of all keys and values, as Redis computes it."""
     return str(cast(Any, client).execute_command("DEBUG", "DIGEST"))
@@ -122,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args(arguments)
     ways = [Runs("operator", operator), Runs("SCAN by pattern and UNLINK", by_hand)]
-    with RedisServer() as server, server.client() as client:
+    with RedisServer() as server, patient(server.url) as client:
         in_batches(FOREIGN, client, given.foreign)
         for _ in range(given.rounds):
             for runs in ways:

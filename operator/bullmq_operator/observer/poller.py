@@ -38,10 +38,15 @@ class _Watch:
 
     made_of: tuple[VersionsOn, ...]
     roster: Roster
+    stamped: set[QueueId]
     versions: dict[QueueId, list[QueueVersion]]
     """Whom a queue's change concerns."""
     waiting: list[QueueVersion]
     """Those that wait for a worker to attach."""
+
+    def asks(self, queues: Collection[QueueId], stamped: set[QueueId]) -> bool:
+        """Whether these are its questions."""
+        return stamped == self.stamped and self.versions.keys() == set(queues)
 
 
 class Poller:
@@ -125,10 +130,12 @@ class Poller:
         versions = tuple(self._cache.versions_on(backend) for backend in backends)
         watch = self._watches.get(backends)
         if watch is None or watch.made_of != versions:
-            watch = self._watches[backends] = self._new_watch(versions)
+            watch = self._watches[backends] = self._new_watch(versions, watch)
         return watch
 
-    def _new_watch(self, made_of: tuple[VersionsOn, ...]) -> _Watch:
+    def _new_watch(self, made_of: tuple[VersionsOn, ...], before: _Watch | None = None) -> _Watch:
+        """With the roster of `before` where the questions are the same: most changes are those of
+        a status."""
         by_queue: dict[QueueId, list[QueueVersion]] = {}
         for versions in made_of:
             for version, queue in versions:
@@ -139,7 +146,10 @@ class Poller:
         every = [version for users in by_queue.values() for version in users]
         waiting = [version for version in every if waits_for_workers(version)]
         self._attached -= {version.key for version in every} - {v.key for v in waiting}
-        return _Watch(made_of, self._reader.roster(by_queue, stamped), by_queue, waiting)
+        if before is not None and before.asks(by_queue, stamped):
+            return _Watch(made_of, before.roster, stamped, by_queue, waiting)
+        roster = self._reader.roster(by_queue, stamped)
+        return _Watch(made_of, roster, stamped, by_queue, waiting)
 
     async def _look_for_workers(self, version: QueueVersion) -> None:
         """A worker that attaches changes no count, and a version may wait for just that."""
@@ -178,7 +188,12 @@ class Poller:
         self._readings.keep_only(queues)
         await self._backends.keep_only(self._cache.backends())
         groups = {tuple(backends) for backends in self._groups().values()}
-        self._watches = {of: watch for of, watch in self._watches.items() if of in groups}
+        # Their rosters hold readings, some of which were forgotten just now.
+        self._watches = {
+            of: self._new_watch(watch.made_of)
+            for of, watch in self._watches.items()
+            if of in groups
+        }
         families = set(self._cache.families())
         self._attached &= {version.key for version in self._cache.versions()}
         self._woken = {f: at for f, at in self._woken.items() if f in families}
