@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -49,7 +49,7 @@ class Folder:
                         partial.unlink()
                     raise
 
-    async def read(self, name: str) -> AsyncIterator[bytes]:
+    async def read(self, name: str) -> AsyncGenerator[bytes]:
         """Raises ArchiveError."""
         with translated(self._named_by, str(self._folder / name)):
             file = await asyncio.to_thread((self._folder / name).open, "rb")

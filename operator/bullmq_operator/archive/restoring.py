@@ -106,7 +106,7 @@ class _Pass:
         self._target, self._mode = target, mode
         self._rename = Rename("", target.base, target.id_prefix)
         self._result = Restored()
-        self._foreign_schedulers: set[str] = set()
+        self._moved_on: dict[str, Place] = {}
         self._now_ms = 0
 
     async def run(self) -> Restored:
@@ -165,20 +165,30 @@ class _Pass:
                 case JobRecord():
                     jobs.append(record)
                 case SchedulerRecord():
-                    place = await restoring.restore_scheduler(connection, base, record, self._mode)
-                    self._count(place, "schedulers", record.id)
-                    if place is Place.TAKEN:
-                        self._foreign_schedulers.add(f"repeat:{record.id}:")
+                    await self._restore_scheduler(record)
                 case DeduplicationRecord() if self._mode is not Mode.LOOK:
                     await restoring.restore_deduplication(connection, base, record, self._now_ms)
                 case PendingRecord() if self._mode is not Mode.LOOK:
                     await restoring.restore_pending(connection, base, record)
         await self._restore_jobs(jobs)
 
+    async def _restore_scheduler(self, record: SchedulerRecord) -> None:
+        place, has_moved_on = await restoring.restore_scheduler(
+            self._connection, self._target.base, record, self._mode
+        )
+        self._count(place, "schedulers", record.id)
+        if has_moved_on:
+            self._moved_on[f"repeat:{record.id}:"] = place
+
     async def _restore_jobs(self, jobs: list[JobRecord]) -> None:
-        whole = [job for job in jobs if job.fields and not self._is_foreign(job)]
-        self._result.gone += sum(not job.fields for job in jobs)
-        self._result.skipped += sum(self._is_foreign(job) for job in jobs)
+        whole = []
+        for job in jobs:
+            if not job.fields:
+                self._result.gone += 1
+            elif (place := self._scheduled(job)) is not None:
+                self._count(place, job.state.value, job.id)
+            else:
+                whole.append(job)
         places = await self._places(whole)
         for job, place in zip(whole, places, strict=True):
             self._count(place, job.state.value, job.id)
@@ -192,9 +202,12 @@ class _Pass:
             return await restoring.look_for(connection, base, jobs)
         return await restoring.restore_jobs(connection, base, jobs, self._mode)
 
-    def _is_foreign(self, job: JobRecord) -> bool:
-        """The next job of a scheduler that is another one's by now would run beside its own."""
-        return job.id.startswith(tuple(self._foreign_schedulers))
+    def _scheduled(self, job: JobRecord) -> Place | None:
+        """For the next job of a scheduler that has one of its own by now."""
+        if not self._moved_on or not job.id.startswith("repeat:"):
+            return None
+        heads = (head for head in self._moved_on if job.id.startswith(head))
+        return next((self._moved_on[head] for head in heads), None)
 
     def _count(self, place: Place, what: str, name: str) -> None:
         match place:

@@ -6,7 +6,7 @@ folder gets the file by a rename. `write` leaves nothing under the name when its
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
@@ -41,7 +41,7 @@ class Store(Protocol):
     def write(self, name: str, now: datetime) -> AbstractAsyncContextManager[Write]:
         """What is written inside is there, and durable, once the context ends without an error."""
 
-    def read(self, name: str) -> AsyncIterator[bytes]:
+    def read(self, name: str) -> AsyncGenerator[bytes]:
         """The content, piece by piece."""
 
     async def remove(self, name: str) -> None:
@@ -90,7 +90,7 @@ class _Objects:
             ) as writer:
                 yield writer.write
 
-    async def read(self, name: str) -> AsyncIterator[bytes]:
+    async def read(self, name: str) -> AsyncGenerator[bytes]:
         with translated(self._destination.named_by, self._destination.url(name)):
             found = await obstore.get_async(self._client, self._key(name))
             async for chunk in found.stream(min_chunk_size=CHUNK_BYTES):

@@ -11,7 +11,8 @@ import hashlib
 import json
 import zlib
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -163,11 +164,12 @@ class Unpacker:
 
 
 async def batches(
-    content: AsyncIterator[bytes], unpacker: Unpacker
+    content: AsyncGenerator[bytes], unpacker: Unpacker
 ) -> AsyncIterator[list[dict[str, Any]]]:
     """The lines of a whole file; at its end the unpacker has its seal. Raises NotWholeError."""
-    async for chunk in content:
-        for start in range(0, len(chunk), _BITE):
-            # In a thread: it is work of milliseconds, and others use this loop.
-            yield await asyncio.to_thread(unpacker.lines, chunk[start : start + _BITE])
+    async with aclosing(content):
+        async for chunk in content:
+            for start in range(0, len(chunk), _BITE):
+                # In a thread: it is work of milliseconds, and others use this loop.
+                yield await asyncio.to_thread(unpacker.lines, chunk[start : start + _BITE])
     unpacker.end()

@@ -73,18 +73,16 @@ async def restore_jobs(
 
 
 async def restore_state(connection: RedisConnection, base: str, state: QueueState) -> None:
-    """Before the first job. Counters only go up, so that no new job gets an old one's id; settings
-    are those of whoever set them since. A queue that was paused is paused, if it is a new one.
-    Raises QueueReadError.
+    """Before the first job. Counters only go up, so that no new job gets an old one's id. Settings
+    are those of whoever set them since, and a queue that is there is not paused. Raises
+    QueueReadError.
     """
     with translated(connection.address):
         is_new = not await connection.client.exists(f"{base}meta")
+        settings = {name: value for name, value in state.settings.items() if is_new or _lasts(name)}
         async with connection.client.pipeline(transaction=True) as pipe:
-            for name, value in sorted(state.settings.items()):
-                if name == "version" or name.startswith("opts."):
-                    continue  # each client writes its own
-                if name != "paused" or is_new:
-                    pipe.hsetnx(f"{base}meta", name, value)
+            for name, value in sorted(settings.items()):
+                pipe.hsetnx(f"{base}meta", name, value)
             await pipe.execute()
     for counter, least in (("id", state.jobs_added), ("pc", state.priority_counter)):
         if least is not None:
@@ -93,22 +91,24 @@ async def restore_state(connection: RedisConnection, base: str, state: QueueStat
 
 async def restore_scheduler(
     connection: RedisConnection, base: str, record: SchedulerRecord, mode: Mode
-) -> Place:
-    """Raises QueueReadError."""
+) -> tuple[Place, bool]:
+    """Also says whether one that is there has another next run: then the archive's next job would
+    run beside its own. Raises QueueReadError.
+    """
     key = f"{base}repeat:{record.id}"
     with translated(connection.address):
         score = await connection.client.zscore(f"{base}repeat", record.id)
         if score is not None:
             fields = await connection.client.hgetall(key)
-            same = score == float(record.next) and fields == record.fields
-            return Place.SAME if same else Place.TAKEN
+            same = _definition(fields) == _definition(record.fields)
+            return (Place.SAME if same else Place.TAKEN), score != float(record.next)
         if mode is not Mode.LOOK:
             async with connection.client.pipeline(transaction=True) as pipe:
                 if record.fields:
-                    pipe.hset(key, mapping=record.fields)
+                    pipe.hset(key, mapping=dict(record.fields))
                 pipe.zadd(f"{base}repeat", {record.id: float(record.next)}, nx=True)
                 await pipe.execute()
-    return Place.FREE
+    return Place.FREE, False
 
 
 async def restore_deduplication(
@@ -129,7 +129,7 @@ async def restore_pending(connection: RedisConnection, base: str, record: Pendin
         there = await connection.client.hgetall(key)
         if there:
             return Place.SAME if there == record.fields else Place.TAKEN
-        await connection.client.hset(key, mapping=record.fields)
+        await connection.client.hset(key, mapping=dict(record.fields))
     return Place.FREE
 
 
@@ -163,6 +163,16 @@ def index_of(job: JobRecord) -> tuple[str, str]:
             return "wait", ""
         case _:
             return job.state.value, job.score or "0"
+
+
+def _lasts(setting: str) -> bool:
+    """Not what each client writes for itself, nor a pause."""
+    return setting not in ("version", "paused") and not setting.startswith("opts.")
+
+
+def _definition(fields: Mapping[str, str]) -> dict[str, str]:
+    """Without what moves on with each run."""
+    return {name: value for name, value in fields.items() if name not in ("ic", "offset")}
 
 
 def _weight(job: JobRecord) -> int:

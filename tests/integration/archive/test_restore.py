@@ -161,6 +161,20 @@ async def test_a_scheduler_that_is_there_is_left_as_it_is(shelf: Shelf) -> None:
     assert shelf.jobs_snapshot() == before
 
 
+async def test_a_scheduler_that_has_run_since_goes_on_alone(shelf: Shelf) -> None:
+    """Its job of the archive would run beside its next one."""
+    shelf.run(["upsertJobScheduler", "hourly", {"every": 3_600_000}, {"name": "hourly"}])
+    outcome = await shelf.archive()
+    shelf.forget()
+    await shelf.restore(outcome)
+    ((ran,),) = shelf.run(["process", 1])
+    shelf.run(["job", ran, "remove"])
+    before = shelf.jobs_snapshot()
+    restored = await shelf.restore(outcome)
+    assert (restored.there, restored.skipped, restored.written.total()) == (2, 0, 0)
+    assert shelf.jobs_snapshot() == before
+
+
 # --- into another queue
 
 
