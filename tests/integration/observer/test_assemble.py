@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -18,7 +19,7 @@ from bullmq_operator.domain.counts import (
     UnknownReason,
 )
 from bullmq_operator.domain.observation import Observation, QueueVersion, VersionView, Workload
-from bullmq_operator.domain.status import Phase, Status
+from bullmq_operator.domain.status import Phase, RetirementStatus, Status
 from bullmq_operator.kube.client import KubeClient
 from bullmq_operator.observer.assemble import Assembler, Sources
 from bullmq_operator.observer.attachments import Attachments
@@ -32,6 +33,7 @@ from tests.integration.observer.support import Eyes
 
 pytestmark = [pytest.mark.cluster, pytest.mark.redis]
 
+SOME_TIME = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 WORKERS = [{"name": "orders-v1"}]
 
 
@@ -169,6 +171,36 @@ async def test_what_happens_until_the_walk_is_over_shows_and_the_rest_is_not_ask
     assert isinstance(after.reading, QueueReading)
     assert after.reading.counts.waiting == 1
     assert after.workloads is before.workloads
+
+
+@pytest.mark.parametrize(
+    ("retirement", "seen"),
+    [
+        pytest.param(RetirementStatus(), None, id="not of a queue that serves"),
+        pytest.param(
+            RetirementStatus(queue_settings=(("max", "10"),)),
+            (("concurrency", "1"),),
+            id="while some are to be given back",
+        ),
+        pytest.param(
+            RetirementStatus(started_at=SOME_TIME),
+            (("concurrency", "1"),),
+            id="where keys without jobs are left after a deletion",
+        ),
+    ],
+)
+async def test_a_queues_own_settings_are_looked_at(
+    observer: Observer,
+    redis_server: RedisServer,
+    a_version: Callable[..., QueueVersion],
+    retirement: RetirementStatus,
+    seen: tuple[tuple[str, str], ...] | None,
+) -> None:
+    bullmq.run(redis_server.url, "orders/v1", ["setGlobalConcurrency", 1])
+    version = a_version(redis={"url": redis_server.url})
+    version = replace(version, status=Status(retirement=retirement))
+    observer.eyes.cache.upsert_version(version)
+    assert (await observer.see(version)).settings == seen
 
 
 async def test_what_was_deleted_is_in_every_view_until_it_is_recorded(
