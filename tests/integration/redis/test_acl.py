@@ -10,12 +10,15 @@ import pytest
 import redis
 
 from bullmq_operator.domain.counts import ClientsUnknown, UnknownReason
+from bullmq_operator.domain.spec import Keep
+from bullmq_operator.queues.activity import wait_for_activity
 from bullmq_operator.queues.clients import ClientTable, list_clients
 from bullmq_operator.queues.connection import RedisConnection
 from bullmq_operator.queues.counts import read_queue
 from bullmq_operator.queues.detail import read_detail
 from bullmq_operator.queues.errors import QueueReadError
 from bullmq_operator.queues.inventory import take_inventory
+from bullmq_operator.queues.retention import prune
 from bullmq_operator.queues.retirement import restore_settings, retire_queue, sweep_recreated
 from devcluster import bullmq
 from devcluster.redis_cluster import RedisCluster
@@ -149,6 +152,34 @@ async def test_a_user_who_may_only_look_reads_and_deletes_nothing(
     with pytest.raises(QueueReadError, match="the command UNLINK"):
         await retire_queue(connection, queue_id("done"), inventory, inventory.stamp)
     assert raw.zcard("bull:done:completed") == 1
+
+
+async def test_retention_needs_what_is_documented_for_it(
+    server: RedisServer, raw: redis.Redis, connected: Connect
+) -> None:
+    grant(raw, WORDS)
+    connection = connected(url=server.url_for(USER, "secret"))
+    with pytest.raises(QueueReadError, match="the command ZREM"):
+        await prune(connection, queue_id("done"), "completed", Keep(count=0))
+    [job] = raw.zrange("bull:done:completed", 0, -1)
+    assert raw.exists(b"bull:done:" + job), "a refusal in the middle leaves no half of a job"
+    grant(raw, [*WORDS, "+zrem"])
+    done = await prune(connection, queue_id("done"), "completed", Keep(count=0))
+    assert (done.removed, done.bytes_freed) == (1, 0)
+    grant(raw, [*WORDS, "+zrem", "+memory|usage"])
+    done = await prune(connection, queue_id("done"), "failed", Keep(count=0))
+    assert (done.removed, done.bytes_freed > 0) == (1, True)
+
+
+async def test_hints_need_what_is_documented_for_them(
+    server: RedisServer, raw: redis.Redis, connected: Connect
+) -> None:
+    grant(raw, WORDS)
+    connection = connected(url=server.url_for(USER, "secret"))
+    with pytest.raises(QueueReadError, match="the command XREAD"):
+        await wait_for_activity(connection, {"bull:done:": None}, 1)
+    grant(raw, [*WORDS, "+xread"])
+    assert await wait_for_activity(connection, {"bull:done:": None}, 1) == {"bull:done:"}
 
 
 async def test_another_database_needs_select(

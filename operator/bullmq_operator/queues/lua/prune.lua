@@ -48,6 +48,7 @@ end
 if #gone > 0 then
   local size = redis.pcall('MEMORY', 'USAGE', base .. gone[1])  -- an ACL may refuse it
   if type(size) == 'number' then bytes = size end
+  redis.call('ZREM', index, '')  -- no job: a user who may not is refused before anything is done
   redis.call('UNLINK', unpack(names))
   redis.call('ZREM', index, unpack(gone))
 end
