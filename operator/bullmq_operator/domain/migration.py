@@ -59,3 +59,8 @@ class MigrationOutcome:
     refused: MigrationRefusal | None = None
     message: str = ""
     """Of a refusal: what is in the way, and the way out."""
+
+
+def id_prefix(version: str) -> str:
+    """What goes before the ids of jobs that come from this version, where they can't be kept."""
+    return f"v{version.removeprefix('v')}-"

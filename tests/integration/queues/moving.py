@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from bullmq_operator.domain.migration import LeftJobs, MigrationOutcome
+from bullmq_operator.domain.migration import LeftJobs, MigrationOutcome, id_prefix
 from bullmq_operator.queues.connection import RedisConnection
 from bullmq_operator.queues.migration import OnProgress, migrate_queue
 from tests.integration.queues.support import Shop
 
-PREFIX = "v1-"
+PREFIX = id_prefix("1")
 
 
 @dataclass(frozen=True)

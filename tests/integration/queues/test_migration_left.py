@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any, cast
 
 import pytest
@@ -186,6 +187,39 @@ async def test_jobs_that_are_added_meanwhile_are_moved_too(move: Move) -> None:
     done = move.work()
     assert (moved, len(done), len(set(done))) == (450, 450, 450)
     assert {job for job in done if job.startswith("late")} == {f"late{n}" for n in range(150)}
+
+
+@EVERY_MAJOR
+async def test_beside_live_workers_and_producers_of_both_queues_each_job_is_done_once(
+    move: Move,
+) -> None:
+    def adds(what: str) -> list[list[Any]]:
+        return [["add", "x", {"token": f"{what}{number}"}, {}] for number in range(80)]
+
+    with move.source.worker(), move.target.worker():
+        producers = asyncio.gather(
+            asyncio.to_thread(move.source.run, *adds("old")),
+            asyncio.to_thread(move.target.run, *adds("new")),
+        )
+        while not producers.done():
+            await move()
+        await producers
+        async with asyncio.timeout(60):
+            while len(finished(move)) < 160:
+                await move()
+                await asyncio.sleep(0.05)
+    done = finished(move)
+    assert sorted(done) == sorted(json.dumps(add[2]) for add in adds("old") + adds("new"))
+
+
+def finished(move: Move) -> list[str]:
+    """The data of every completed job."""
+    raw: Any = move.source.raw
+    return [
+        json.dumps(json.loads(raw.hget(f"{shop.base}{job}", "data")))
+        for shop in (move.source, move.target)
+        for job in raw.zrange(f"{shop.base}completed", 0, -1)
+    ]
 
 
 async def test_a_producer_that_never_pauses_does_not_hold_it_for_ever(move: Move) -> None:
