@@ -41,9 +41,7 @@ def test_a_job_during_the_delay_brings_the_workers_back(shop: Shop) -> None:
     waiting = shop.wait_condition("1", "Obliterated", status="False", reason="Waiting")
     assert "retire.delay ends at" in waiting["message"]
 
-    late = shop.add("1", 3)
-    shop.wait_done(late)
-    shop.wait_ready("worker-v1", replicas=1)
+    shop.wait_done(shop.add("1", 3))
     assert "3 unfinished jobs after queue" in shop.events("1")["Reopened"]
 
     shop.patch("1", retire={"delay": "0s"})

@@ -31,7 +31,7 @@ def settle_one_of_each(shop: Shop) -> None:
     shop.declare("6", shop.workers("6"), **through)
     shop.add("6", 3, opts=LATER)
     shop.declare("7", "absent", **through)
-    phases = ("Retired", "Held", "Stopped", "Draining", "Draining", "Current", "Pending")
+    phases = ("Retired", "Held", "Stopped", "Draining", "Held", "Current", "Pending")
     for version, phase in enumerate(phases, start=1):
         shop.wait_phase(str(version), phase)
 
