@@ -78,6 +78,9 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stderr.write(f"bullmq-operator restore: {error}\n")
         is_usage = isinstance(error, ArchiveError) and error.reason is ArchiveReason.INVALID_URL
         return _USAGE if is_usage else _FAILED
+    except KeyboardInterrupt:
+        sys.stderr.write("bullmq-operator restore: stopped; repeat it to restore what is left\n")
+        return _FAILED
     for line in _report(result, arguments):
         sys.stdout.write(f"{line}\n")
     return _DONE

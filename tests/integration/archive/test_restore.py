@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -36,12 +37,21 @@ async def test_a_second_restore_finds_all_jobs_there(shelf: Shelf) -> None:
     assert shelf.shop.snapshot() == before
 
 
-async def test_killed_on_the_way_a_repetition_completes_it(shelf: Shelf) -> None:
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        pytest.param(signal.SIGKILL, -signal.SIGKILL, id="killed"),
+        pytest.param(signal.SIGINT, 1, id="interrupted"),
+    ],
+)
+async def test_stopped_on_the_way_a_repetition_completes_it(
+    shelf: Shelf, number: signal.Signals, code: int
+) -> None:
     shelf.run(["addBulk", bullmq.jobs(5_000)])
     before = shelf.raw.lrange(f"{shelf.base}wait", 0, -1)
     outcome = await shelf.archive()
     shelf.forget()
-    await asyncio.to_thread(begin_and_kill, shelf, outcome)
+    assert await asyncio.to_thread(begin_and_stop, shelf, outcome, number) == code
     some = shelf.raw.llen(f"{shelf.base}wait")
     await shelf.restore(outcome)
     assert isinstance(some, int)
@@ -244,11 +254,13 @@ def command(*arguments: str) -> Sequence[str]:
     return [sys.executable, "-m", "bullmq_operator", "restore", *arguments]
 
 
-def begin_and_kill(shelf: Shelf, outcome: ArchiveOutcome) -> None:
+def begin_and_stop(shelf: Shelf, outcome: ArchiveOutcome, number: signal.Signals) -> int:
     arguments = (str(path_of(outcome)), "--redis", shelf.url, "--queue", shelf.name)
     with subprocess.Popen(command(*arguments)) as process:
         try:
             wait_until(lambda: shelf.raw.llen(f"{shelf.base}wait"), "the first jobs", 60)
+            process.send_signal(number)
+            return process.wait(60)
         finally:
             process.kill()
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bullmq_operator.archive.lines import JSON_FIELDS, LineError, decoded, encoded
@@ -49,6 +49,8 @@ RECORDS: st.SearchStrategy[Record] = st.one_of(
 )
 
 
+# No limits of time: a busy machine is no finding.
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(RECORDS)
 def test_a_line_gives_the_very_record_again(record: Record) -> None:
     line = encoded(record)

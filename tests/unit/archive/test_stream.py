@@ -7,11 +7,14 @@ import zlib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bullmq_operator.archive.stream import NotWholeError, Packer, Seal, Unpacker
 from bullmq_operator.domain.archive import JobRecord, JobState
+
+# No limits of time: a busy machine is no finding.
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def packed(count: int = 5) -> tuple[bytes, Seal]:
@@ -31,6 +34,7 @@ def unpacked(content: bytes, bite: int = 7) -> tuple[list[dict[str, Any]], Seal]
     return lines, unpacker.end()
 
 
+@patient
 @given(bite=st.integers(1, 300), count=st.integers(0, 20))
 def test_it_comes_back_in_bites_of_any_size(bite: int, count: int) -> None:
     content, seal = packed(count)
@@ -44,6 +48,7 @@ def test_the_same_records_give_the_same_bytes() -> None:
     assert packed() == packed()
 
 
+@patient
 @given(st.data())
 def test_no_part_of_it_is_whole(data: st.DataObject) -> None:
     content, _ = packed()
@@ -52,6 +57,7 @@ def test_no_part_of_it_is_whole(data: st.DataObject) -> None:
         unpacked(part)
 
 
+@patient
 @given(st.data())
 def test_no_other_content_is_taken_for_it(data: st.DataObject) -> None:
     text = zlib.decompress(packed()[0], 31)
