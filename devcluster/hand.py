@@ -55,6 +55,7 @@ class Hand:
                 raise HandError(f"{what}: {answer['error']}")
             if "result" in answer:
                 return answer["result"]
+        self._process.kill()  # an answer that comes later would be taken for another step's
         raise HandError(f"{what}: no answer within {timeout:g} s")
 
     def heard(self, seconds: float = 0.0) -> list[str]:

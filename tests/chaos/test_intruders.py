@@ -19,7 +19,7 @@ from tests.chaos.wire import Wire
 
 pytestmark = pytest.mark.redis
 
-NODE = [pytest.param(major, id=major.value) for major in (Major.V4, Major.V5, Major.V6)]
+MAJORS = [pytest.param(major, id=major.value) for major in Major]
 PAIRS = int(os.environ.get("CHAOS", "100"))
 CLOSE = scripts.load("close").digest.encode()
 
@@ -89,7 +89,7 @@ def expected(moment: Moment, run: Run) -> frozenset[str]:
     return intruder.stops
 
 
-@pytest.mark.parametrize("drained", NODE, indirect=True)
+@pytest.mark.parametrize("drained", MAJORS, indirect=True)
 @pytest.mark.parametrize("intruder", [pytest.param(one, id=one.name) for one in INTRUDERS])
 async def test_an_intruder_before_any_command_loses_nothing_and_stops_only_what_it_must(
     stage: Stage, wire: Wire, ran: Callable[[int], None], intruder: Intruder
@@ -119,7 +119,7 @@ def pairs(seed: int) -> list[tuple[Moment, Moment]]:
 
 
 @pytest.mark.timeout(300 + 2 * PAIRS)
-@pytest.mark.parametrize("drained", NODE, indirect=True)
+@pytest.mark.parametrize("drained", MAJORS, indirect=True)
 async def test_two_intruders_at_any_two_moments_lose_nothing(
     stage: Stage, wire: Wire, ran: Callable[[int], None], chaos_seed: int
 ) -> None:
