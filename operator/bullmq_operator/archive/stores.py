@@ -6,6 +6,7 @@ folder gets the file by a rename. `write` leaves nothing under the name when its
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta
@@ -126,7 +127,7 @@ def _client(destination: Destination) -> Any:
 
 
 def _s3(destination: Destination, secret: Mapping[str, str] | None) -> S3Store:
-    found = secret or {}
+    found = os.environ if secret is None else secret
     endpoint = found.get("AWS_ENDPOINT_URL")
     config: dict[str, Any] = {}
     if endpoint:
@@ -144,7 +145,7 @@ def _s3(destination: Destination, secret: Mapping[str, str] | None) -> S3Store:
         }
     return S3Store(
         destination.place,
-        client_options=_options(found, endpoint),
+        client_options=_options(secret or {}, endpoint),
         retry_config=_RETRY,  # type: ignore[arg-type]
         **config,
     )
@@ -196,7 +197,7 @@ def _http(destination: Destination, secret: Mapping[str, str] | None) -> HTTPSto
 
 
 def _options(secret: Mapping[str, str], endpoint: str | None = None) -> Any:
-    """Without TLS only where the Secret's own endpoint says so."""
+    """Without TLS only where the endpoint itself says so."""
     options: dict[str, Any] = {**_CLIENT, "allow_http": (endpoint or "").startswith("http://")}
     if authority := secret.get("CA_CERTIFICATE"):
         options["root_certificate"] = authority

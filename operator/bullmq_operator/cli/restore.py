@@ -113,7 +113,7 @@ def _problem(arguments: argparse.Namespace) -> str | None:
 
 def _source(file: str) -> tuple[Destination, str]:
     """The place and the name in it. Raises ArchiveError."""
-    url = file if "://" in file else f"file://{Path(file).absolute()}"
+    url = file if "://" in file else f"file://{Path(file).resolve()}"
     head, _, name = url.rpartition("/")
     if head.endswith(":/") or not name:  # s3://bucket alone
         raise ArchiveError(ArchiveReason.INVALID_URL, "FILE: names no file.")

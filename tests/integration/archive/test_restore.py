@@ -286,6 +286,16 @@ async def test_the_command_restores_and_says_what(shelf: Shelf) -> None:
     )
 
 
+async def test_a_path_may_go_up(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf.shop.finish(1)
+    path = path_of(await shelf.archive())
+    (path.parent / "below").mkdir()
+    monkeypatch.chdir(path.parent / "below")
+    arguments = ["restore", f"../{path.name}", "--redis", shelf.url, "--queue", "again"]
+    assert await asyncio.to_thread(main, arguments) == 0
+    assert shelf.queue("again").run(["getCompletedCount"]) == [1]
+
+
 async def test_the_command_tells_collisions_and_the_ways_out(shelf: Shelf) -> None:
     outcome = await collide(shelf)
     arguments = (str(path_of(outcome)), "--redis", shelf.url, "--queue", "orders/v1")

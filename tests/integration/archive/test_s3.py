@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import logging
 import random
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from bullmq_operator.__main__ import main
 from bullmq_operator.archive.destination import Destination, parse
 from bullmq_operator.archive.errors import ArchiveError, ArchiveReason
 from bullmq_operator.archive.restoring import Target, restore
@@ -78,6 +80,20 @@ async def test_a_partial_object_under_the_name_is_written_again(
         await write(whole[:-20])
     assert await shelf.archive(destination=bucket) == first
     assert b"".join([chunk async for chunk in store.read(name)]) == whole
+
+
+async def test_the_command_takes_its_credentials_from_the_environment(
+    shelf: Shelf, bucket: Destination, s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf.shop.finish(3)
+    before = shelf.jobs_snapshot()
+    outcome = await shelf.archive(destination=bucket)
+    shelf.forget()
+    for name, value in s3.writer.items():
+        monkeypatch.setenv(name, value)
+    arguments = ["restore", outcome.url, "--redis", shelf.url, "--queue", shelf.name]
+    assert await asyncio.to_thread(main, arguments) == 0
+    assert shelf.jobs_snapshot() == before
 
 
 async def test_an_upload_that_fails_leaves_no_object(bucket: Destination) -> None:
