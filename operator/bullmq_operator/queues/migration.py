@@ -34,6 +34,10 @@ MOST_LOOKS: Final = 10
 """A producer that never pauses adds to every look: what it adds after the last is a late job."""
 MOST_EXAMPLES: Final = 10
 
+AIM_MICROSECONDS: Final = 1500
+"""Time of Redis that one call should take: moving a job is several times the work of deleting one,
+and between two calls Redis waits for us."""
+
 _MIGRATE: Final = scripts.load("migrate")
 _PREFIX = re.compile(r"[^\s:]*[^\s:\d][^\s:]*")
 """With a colon it would be read as a part of a key, and of digits alone as a counter's id."""
@@ -140,7 +144,7 @@ class _Run:
             skipped += looked - moved
             at_end = ended == 1
             if looked:
-                self._size = next_size(self._size, looked, took)
+                self._size = next_size(self._size, looked, took, AIM_MICROSECONDS)
             if moved:
                 total = self.outcome.migrated_jobs + moved
                 self.outcome = replace(self.outcome, migrated_jobs=total)

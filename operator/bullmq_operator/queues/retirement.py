@@ -176,9 +176,9 @@ class _Run:
         self.on_progress(self.outcome)
 
 
-def next_size(size: int, deleted: int, took: int) -> int:
-    """The next slice, so that it takes about AIM_MICROSECONDS; at most halved or doubled."""
-    fitting = deleted * AIM_MICROSECONDS // max(took, 1)
+def next_size(size: int, deleted: int, took: int, aim: int = AIM_MICROSECONDS) -> int:
+    """The next slice, so that it takes about `aim` microseconds; at most halved or doubled."""
+    fitting = deleted * aim // max(took, 1)
     bounded = min(max(fitting, size // 2), size * 2)
     return min(max(bounded, SMALLEST_SLICE), LARGEST_SLICE)
 

@@ -78,9 +78,9 @@ local function move(job)
 end
 
 -- As BullMQ tells of an add and of a removal (storeJob, addStandardJob, addDelayedJob, removeJob).
+local from, to = source .. 'events', target.base .. 'events'
 local function tell(job, score)
-  local to = target.base .. 'events'
-  call('XADD', source .. 'events', '*', 'event', 'removed', 'jobId', job.id, 'prev', index)
+  call('XADD', from, '*', 'event', 'removed', 'jobId', job.id, 'prev', index)
   call('XADD', to, '*', 'event', 'added', 'jobId', job.newId, 'name', job.name)
   if index == 'delayed' then
     local due = string.format('%.0f', math.floor(tonumber(score) / 0x1000))

@@ -34,11 +34,11 @@ end
 -- A number came from the source's counter: the target's will come to it, and BullMQ's add writes
 -- to the id it drew without a look. A colon is for scheduled jobs, whose ids say when.
 local function newId(base, prefix, id, taken)
-  if not string.find(id, '^%d+$') and not string.find(id, ':', 1, true)
-      and isFree(base, id, taken) then
-    return id
+  local named = prefix .. id
+  if not string.find(id, '^%d+$') then
+    if not string.find(id, ':', 1, true) and isFree(base, id, taken) then return id end
+    named = prefix .. string.gsub(id, ':', '-')
   end
-  local named = prefix .. string.gsub(id, ':', '-')
   local name, number = named, 1
   while not isFree(base, name, taken) do
     number = number + 1
