@@ -39,6 +39,7 @@ from tests.support.builders import (
     a_workload_view,
     an_inventory,
     an_observation,
+    nothing_there,
 )
 
 OTHER_STAMP = "1700000000001-0"
@@ -173,6 +174,10 @@ SPOILED: tuple[dict[str, Any], ...] = (
     {"reading": a_reading(stamp=None)},
     {"reading": a_reading(failed=1)},
     {"reading": a_reading(jobs_added=None)},
+    {"reading": a_reading(jobs_added=6)},
+    {"reading": nothing_there(has_keys=True), "settings": SETTINGS},
+    {"reading": nothing_there(has_keys=True, is_paused=True), "settings": ()},
+    {"reading": nothing_there(has_keys=True), "settings": ()},
     {"reading": AWAY},
     {"inventory": an_inventory(stamp=OTHER_STAMP)},
     {"inventory": an_inventory(unknown_keys=("x",))},
@@ -186,12 +191,52 @@ SPOILED: tuple[dict[str, Any], ...] = (
     {"workloads": (a_workload_view(WorkloadRef("worker-v1"), 3),)},
 )
 
+LOST: tuple[dict[str, Any], ...] = ({}, {"reading": a_reading(jobs_added=6)})
+"""What went without our doing."""
+
+LEFT: tuple[dict[str, Any], ...] = (
+    {"reading": nothing_there(has_keys=True), "settings": ()},
+    {"reading": nothing_there(has_keys=True), "settings": SETTINGS},
+    {"reading": nothing_there(has_keys=True, is_paused=True)},
+    {"rivals": (VersionKey("shop", "adopter"),)},
+)
+"""What may be there after the end."""
+
 
 @st.composite
-def ripe_for_deletion(draw: st.DrawFn) -> Observation:
-    """All holds, or all but one or two things."""
-    status = {"workers_gone_at": draw(st.sampled_from([*[LONG_AGO] * 4, NOW, None]))}
+def ripe_for_deletion(
+    draw: st.DrawFn, spoiled_by: tuple[dict[str, Any], ...] = SPOILED
+) -> Observation:
+    """All holds, or all but one or two things; it may have begun, or be over."""
+    reached = draw(st.integers(0, 3))
+    status: dict[str, Any] = {
+        "workers_gone_at": draw(st.sampled_from([*[LONG_AGO] * 4, NOW, None])),
+        "retirement": {"started_at": LONG_AGO if reached >= 2 else None},
+        "retired_at": LONG_AGO if reached == 3 else None,
+    }
     version = a_drained(status=status, state=draw(st.sampled_from([*[State.RETIRED] * 9, *State])))
-    spoiled = draw(st.sampled_from(SPOILED)) | draw(st.sampled_from(SPOILED))
+    spoiled = draw(st.sampled_from(spoiled_by)) | draw(st.sampled_from(spoiled_by))
     fields = {"replicas": 0, "inventory": an_inventory(), **spoiled}
     return an_observation(a_view(version, **fields), suspended=draw(st.integers(0, 9)) == 0)
+
+
+@st.composite
+def brought_back(draw: st.DrawFn) -> Observation:
+    """Two versions that serve again, or have late jobs, with workers at zero: of their own, or
+    shared."""
+    found = []
+    for number in ("1", "2"):
+        ref = draw(st.sampled_from([SHARED, WorkloadRef(f"worker-v{number}")]))
+        record = RetirementStatus(queue_settings=draw(st.sampled_from([(), SETTINGS])))
+        down = (WorkerStatus(ref, 0, 3),)
+        version = a_version(
+            number,
+            workers=(ref,),
+            state=draw(st.sampled_from([State.PINNED, State.RETIRED])),
+            status=a_status(workers=down, retirement=record),
+            suspend=draw(st.integers(0, 5)) == 0,
+        )
+        reading = draw(st.sampled_from([a_reading(waiting=1), AWAY]))
+        seen = draw(st.sampled_from([None, (), SETTINGS]))
+        found.append(a_view(version, replicas=0, reading=reading, settings=seen))
+    return an_observation(*found)

@@ -23,7 +23,7 @@ from bullmq_operator.domain.status import ConditionStatus, ConditionType, Phase,
 from bullmq_operator.planner import plan
 from bullmq_operator.planner.blockers import inventory_blockers
 from tests.support.builders import NOW, written_back
-from tests.support.strategies import observations, ripe_for_deletion
+from tests.support.strategies import LEFT, LOST, brought_back, observations, ripe_for_deletion
 
 anything = observations() | ripe_for_deletion()
 
@@ -191,7 +191,7 @@ DESTRUCTIVE = (ScaleToZero, RetireQueue, SweepRecreated)
 
 
 @often
-@given(anything)
+@given(ripe_for_deletion(LOST) | anything)
 def test_what_was_never_seen_or_went_without_our_doing_is_left_alone(
     observation: Observation,
 ) -> None:
@@ -212,7 +212,7 @@ def test_what_was_never_seen_or_went_without_our_doing_is_left_alone(
 
 
 @often
-@given(ripe_for_deletion() | anything)
+@given(ripe_for_deletion(LEFT) | anything)
 def test_only_keys_that_a_client_makes_by_itself_are_swept(observation: Observation) -> None:
     for action in plan(observation).actions:
         if not isinstance(action, SweepRecreated):
@@ -229,7 +229,7 @@ def test_only_keys_that_a_client_makes_by_itself_are_swept(observation: Observat
 
 
 @often
-@given(anything)
+@given(ripe_for_deletion(LEFT) | anything)
 def test_a_version_that_says_that_no_key_is_left_is_right_or_sweeps(
     observation: Observation,
 ) -> None:
@@ -251,7 +251,7 @@ def test_a_version_that_says_that_no_key_is_left_is_right_or_sweeps(
 
 
 @often
-@given(anything)
+@given(brought_back() | anything)
 def test_workers_come_back_to_no_queue_that_lacks_its_settings(observation: Observation) -> None:
     result = plan(observation)
     due = {
