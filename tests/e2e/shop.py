@@ -11,6 +11,7 @@ import redis
 
 from devcluster import bullmq
 from devcluster.audit import AuditEntry
+from devcluster.bullmq import Major
 from devcluster.cluster import Cluster
 from devcluster.redis_server import RedisServer
 from devcluster.waiting import wait_until
@@ -36,6 +37,8 @@ class Shop:
     source: Json | None = None
     """`spec.redis`, where it is more than a URL."""
     prefix: str = "bull"
+    major: Major = Major.V6
+    """Of the BullMQ that adds and works."""
 
     # --- act -------------------------------------------------------------------------------------
 
@@ -50,7 +53,7 @@ class Shop:
         }
         container = {
             "name": "worker",
-            "image": "devcluster/bullmq-worker:v6",
+            "image": f"devcluster/bullmq-worker:{self.major}",
             "env": [{"name": key, "value": value} for key, value in environment.items()],
             "readinessProbe": {"httpGet": {"port": 8080}, "periodSeconds": 1},
         }
@@ -104,8 +107,8 @@ class Shop:
 
     def on_queue(self, version: str, *step: Any) -> Any:
         """One call of BullMQ's Queue."""
-        url = self.url or self.redis.url
-        return bullmq.run(url, f"orders/v{version}", list(step), prefix=self.prefix)[0]
+        url, queue = self.url or self.redis.url, f"orders/v{version}"
+        return bullmq.run(url, queue, list(step), prefix=self.prefix, major=self.major)[0]
 
     def patch(self, version: str, **spec: Any) -> None:
         """`kubectl patch` of a QueueVersion's spec."""
