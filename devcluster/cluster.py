@@ -16,7 +16,7 @@ from devcluster import components, tools
 from devcluster.audit import AuditEntry, read_audit
 from devcluster.build import ControlPlane, control_plane
 from devcluster.components import Layout
-from devcluster.errors import DevclusterError, StartError
+from devcluster.errors import DevclusterError, KubectlError, StartError
 from devcluster.kubeconfig import AdminApi, write_kubeconfig
 from devcluster.kubectl import Kubectl
 from devcluster.paths import new_state_dir
@@ -157,7 +157,17 @@ class Cluster:
     ) -> None:
         """`kubectl wait`: cluster.wait("deployment/orders", "condition=Available", "shop")."""
         flags = (f"--for={condition}", f"--timeout={timeout:g}s")
-        self._kubectl("wait", what, *flags, namespace=namespace, timeout=timeout + 10)
+
+        def waited() -> bool:
+            try:
+                self._kubectl("wait", what, *flags, namespace=namespace, timeout=timeout + 10)
+            except KubectlError as error:
+                if "accessor error" not in str(error):
+                    raise
+                return False  # so new that it has no conditions yet, which kubectl can't read
+            return True
+
+        wait_until(waited, f"{condition} of {what}", timeout)
 
     def wait_until(self, probe: Callable[[], T | None], what: str, timeout: float = 30.0) -> T:
         """Wait for anything else: see `devcluster.waiting.wait_until`."""

@@ -20,7 +20,7 @@ from tests.chaos.wire import Wire
 pytestmark = pytest.mark.redis
 
 MAJORS = [pytest.param(major, id=major.value) for major in Major]
-PAIRS = int(os.environ.get("CHAOS", "100"))
+PAIRS = int(os.environ.get("CHAOS", "60"))
 CLOSE = scripts.load("close").digest.encode()
 
 
