@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 import obstore
+from obstore import exceptions as vendor
 from obstore.store import AzureStore, GCSStore, HTTPStore, S3Store
 
 from bullmq_operator.archive.destination import Destination
@@ -54,13 +55,13 @@ def open_store(destination: Destination) -> Store:
     if destination.scheme == "file":
         return Folder(f"/{destination.path}", destination.named_by)
     try:
-        with translated(destination.named_by, destination.url("")):
-            return _Objects(_client(destination), destination)
-    except ValueError:  # its text may quote the credentials
+        return _Objects(_client(destination), destination)
+    except (vendor.BaseError, ValueError):  # their text may quote the credentials
         pass
     raise ArchiveError(
         ArchiveReason.CREDENTIALS,
-        f"{destination.named_by}: {destination.url('')} can't be used with these credentials.",
+        f"{destination.named_by}: {destination.url('')} can't be used with these credentials; "
+        "compare them with docs/archive.md.",
     )
 
 
@@ -175,7 +176,8 @@ def _azure(destination: Destination, secret: Mapping[str, str] | None) -> AzureS
             key = "AZURE_STORAGE_ACCOUNT_KEY"
         (value,) = _needed(destination, secret, key)
         config["sas_key" if "SAS" in key else "account_key"] = value
-        config.setdefault("account_name", secret.get("AZURE_STORAGE_ACCOUNT_NAME", ""))
+        if not host:
+            (config["account_name"],) = _needed(destination, secret, "AZURE_STORAGE_ACCOUNT_NAME")
     return AzureStore(
         container,
         client_options=_options(secret or {}),

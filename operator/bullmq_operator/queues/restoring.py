@@ -19,7 +19,7 @@ from bullmq_operator.queues import scripts
 from bullmq_operator.queues.connection import RedisConnection
 from bullmq_operator.queues.errors import translated
 
-BATCH_JOBS: Final = 50
+BATCH_JOBS: Final = 20
 BATCH_BYTES: Final = 128 * 1024
 """Of one call: about a millisecond of Redis's time."""
 

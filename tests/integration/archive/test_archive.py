@@ -92,6 +92,21 @@ async def test_an_empty_queue_has_an_archive_too(shelf: Shelf) -> None:
     assert (await shelf.archive()).jobs == 0
 
 
+async def test_a_page_of_heavy_jobs_is_a_short_one(shelf: Shelf) -> None:
+    """It ends by the time it takes, which TIME does not tell within a script: others wait."""
+    shelf.run(["addBulk", bullmq.jobs(PAGE)])
+    pipe = shelf.raw.pipeline(transaction=False)
+    for number in range(PAGE):
+        pipe.rpush(f"{shelf.base}{number + 1}:logs", *(["x"] * 900))
+    pipe.execute()
+    stamp = (await shelf.inventory()).stamp
+    pages = [
+        len(page) async for page in read_jobs(shelf.connection, shelf.base, JobState.WAITING, stamp)
+    ]
+    assert sum(pages) == PAGE
+    assert max(pages) <= PAGE // 4
+
+
 # --- bound to the stamp
 
 

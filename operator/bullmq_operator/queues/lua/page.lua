@@ -14,6 +14,7 @@
 ]]
 --@include "unfinished"
 --@include "stamp"
+--@include "clock"
 local base, index, kind = ARGV[1], ARGV[2], ARGV[3]
 local first, most = tonumber(ARGV[4]), tonumber(ARGV[5])
 local MICROSECONDS, BYTES, LONG = 700, 256 * 1024, 1000
@@ -81,11 +82,6 @@ local function job(id, score)
     end
   end
   return row, size
-end
-
-local function microseconds()
-  local time = redis.call('TIME')
-  return tonumber(time[1]) * 1000000 + tonumber(time[2])
 end
 
 local began, size, looked = microseconds(), 0, 0
