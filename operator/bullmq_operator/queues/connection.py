@@ -25,7 +25,7 @@ SOCKET_SECONDS: Final = 5.0
 """To connect, and to wait for an answer; also to wait for a free connection of the pool."""
 RETRIES: Final = 1
 """After a broken connection; redis-py's own default can hang for minutes on a dead server.
-All our scripts may run twice: the second run finds nothing left to do."""
+All our scripts may run twice: the second run finds nothing left to do, or does what comes next."""
 DEFAULT_PORT: Final = 6379
 SENTINEL_PORT: Final = 26379
 SCHEMES: Final = {"redis": False, "valkey": False, "rediss": True, "valkeys": True}
