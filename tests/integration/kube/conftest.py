@@ -20,6 +20,7 @@ from bullmq_operator.kube.client import KubeClient
 from bullmq_operator.kube.codec import parse_version, parse_workload
 from bullmq_operator.kube.session import Session
 from devcluster.cluster import Cluster
+from devcluster.paths import locked
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -27,7 +28,8 @@ ROOT = Path(__file__).resolve().parents[3]
 @pytest.fixture
 def kubeconfig(cluster: Cluster, namespace: str) -> Path:
     """The operator's identity in the test's namespace."""
-    cluster.kubectl.apply(ROOT / "crds")
+    with locked(cluster.state / "crds.lock"):  # two tests that create it at once: one would fail
+        cluster.kubectl.apply(ROOT / "crds")
     cluster.wait("crd/queueversions.bullmq-operator.dev", "condition=Established")
     manifest = (ROOT / "manifests/namespace-install.yaml").read_text()
     rights = [one for one in yaml.safe_load_all(manifest) if one["kind"] != "Deployment"]
