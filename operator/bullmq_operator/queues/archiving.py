@@ -20,6 +20,7 @@ from bullmq_operator.domain.archive import (
     SchedulerRecord,
 )
 from bullmq_operator.queues import scripts
+from bullmq_operator.queues.cancelling import stop_if_cancelled
 from bullmq_operator.queues.connection import RedisConnection
 from bullmq_operator.queues.errors import translated
 
@@ -58,6 +59,7 @@ async def read_jobs(
     while True:
         arguments: tuple[str | int, ...] = (state.value, kind, rank, PAGE)
         now, before, looked, final, *rows = await scripts.run(connection, _PAGE, base, arguments)
+        stop_if_cancelled()
         if (now or None) != stamp or (last and before != last):
             raise ActivityError
         if not looked:

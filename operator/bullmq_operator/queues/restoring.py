@@ -16,6 +16,7 @@ from bullmq_operator.domain.archive import (
     SchedulerRecord,
 )
 from bullmq_operator.queues import scripts
+from bullmq_operator.queues.cancelling import stop_if_cancelled
 from bullmq_operator.queues.connection import RedisConnection
 from bullmq_operator.queues.errors import translated
 
@@ -69,6 +70,7 @@ async def restore_jobs(
         words = [word for job in batch for word in _words(job)]
         answers = await scripts.run(connection, _RESTORE, base, (mode.value, *words))
         places += [Place(answer) for answer in answers]
+        stop_if_cancelled()
     return places
 
 

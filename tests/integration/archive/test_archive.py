@@ -222,7 +222,7 @@ def begin_and_kill(shelf: Shelf) -> None:
     command = [sys.executable, "-m", "tests.integration.archive.program"]
     with subprocess.Popen([*command, shelf.url, str(shelf.folder)]) as process:
         try:
-            wait_until(lambda: partial_files(shelf), "a file that is being written", 60)
+            wait_until(lambda: partial_files(shelf), "an unfinished file", 60, interval=0.01)
         finally:
             process.kill()
 

@@ -47,7 +47,7 @@ async def test_a_second_restore_finds_all_jobs_there(shelf: Shelf) -> None:
 async def test_stopped_on_the_way_a_repetition_completes_it(
     shelf: Shelf, number: signal.Signals, code: int
 ) -> None:
-    shelf.run(["addBulk", bullmq.jobs(5_000)])
+    shelf.run(["addBulk", bullmq.jobs(10_000)])
     before = shelf.raw.lrange(f"{shelf.base}wait", 0, -1)
     outcome = await shelf.archive()
     shelf.forget()
@@ -55,9 +55,9 @@ async def test_stopped_on_the_way_a_repetition_completes_it(
     some = shelf.raw.llen(f"{shelf.base}wait")
     await shelf.restore(outcome)
     assert isinstance(some, int)
-    assert 0 < some < 5_000
+    assert 0 < some < 10_000
     assert shelf.raw.lrange(f"{shelf.base}wait", 0, -1) == before
-    assert len(shelf.shop.keys() - {f"{shelf.base}{name}" for name in FIXED}) == 5_000
+    assert len(shelf.shop.keys() - {f"{shelf.base}{name}" for name in FIXED}) == 10_000
 
 
 async def test_a_job_that_has_run_since_is_not_run_again(shelf: Shelf) -> None:
@@ -258,7 +258,8 @@ def begin_and_stop(shelf: Shelf, outcome: ArchiveOutcome, number: signal.Signals
     arguments = (str(path_of(outcome)), "--redis", shelf.url, "--queue", shelf.name)
     with subprocess.Popen(command(*arguments)) as process:
         try:
-            wait_until(lambda: shelf.raw.llen(f"{shelf.base}wait"), "the first jobs", 60)
+            waiting = f"{shelf.base}wait"
+            wait_until(lambda: shelf.raw.llen(waiting), "the first jobs", 60, interval=0.002)
             process.send_signal(number)
             return process.wait(60)
         finally:
