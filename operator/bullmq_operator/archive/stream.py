@@ -85,9 +85,7 @@ class Packer:
     def trailer(self) -> tuple[bytes, Seal]:
         """The end."""
         seal = self._tally.seal()
-        line = {"kind": "end", "lines": seal.lines, "jobs": seal.jobs}
-        line |= {"states": dict(seal.states), "sha256": seal.sha256}
-        return self._pack(lines.dumped(line)) + self._gzip.flush(), seal
+        return self._pack(lines.dumped(_trailer(seal))) + self._gzip.flush(), seal
 
     def _pack(self, *lines: bytes) -> bytes:
         text = b"".join(lines)
@@ -156,11 +154,16 @@ class Unpacker:
 
     def _close(self, line: dict[str, Any]) -> None:
         seal = self._tally.seal()
-        if line.get("lines") != seal.lines or line.get("states") != dict(seal.states):
+        if {**line, "sha256": seal.sha256} != _trailer(seal):
             raise NotWholeError("has another number of lines than its last line says")
-        if line.get("sha256") != seal.sha256:
+        if line != _trailer(seal):
             raise NotWholeError("has other content than its last line says")
         self.seal = seal
+
+
+def _trailer(seal: Seal) -> dict[str, Any]:
+    counted = {"lines": seal.lines, "jobs": seal.jobs, "states": dict(seal.states)}
+    return {"kind": "end", **counted, "sha256": seal.sha256}
 
 
 async def batches(

@@ -88,7 +88,7 @@ HEADER = {"kind": "archive", "format": 1}
             lines(HEADER, {"kind": "end", "lines": 2, "states": {}}), "number of lines", id="count"
         ),
         pytest.param(
-            lines(HEADER, {"kind": "end", "lines": 1, "states": {}, "sha256": ""}),
+            lines(HEADER, {"kind": "end", "lines": 1, "jobs": 0, "states": {}, "sha256": ""}),
             "has other content",
             id="digest",
         ),

@@ -1,5 +1,5 @@
 --[[
-  Reads some jobs whole, for an archive: about a millisecond's worth, at least one. Writes nothing.
+  Reads some jobs whole, for an archive: half a millisecond's worth, at least one. Writes nothing.
     KEYS    none; on a Cluster one key of the queue's slot
     ARGV[1] base
     ARGV[2] name of the index, '' for jobs in none
@@ -17,7 +17,7 @@
 --@include "clock"
 local base, index, kind = ARGV[1], ARGV[2], ARGV[3]
 local first, most = tonumber(ARGV[4]), tonumber(ARGV[5])
-local MICROSECONDS, BYTES, LONG = 700, 256 * 1024, 1000
+local MICROSECONDS, BYTES, LONG = 400, 256 * 1024, 1000
 
 local READ = {
   logs = function(key) return redis.call('LLEN', key), 'LRANGE', 0, -1 end,
