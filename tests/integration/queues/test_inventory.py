@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from bullmq_operator.domain.counts import Inventory, QueueCounts
@@ -323,6 +325,12 @@ def test_lua_and_python_know_the_same_fixed_keys() -> None:
     text = load("close").text
     listed = text[text.index("local FIXED = {") : text.index("local function fixedKeys")]
     assert tuple(listed.split("'")[1::2]) == keys.FIXED
+
+
+def test_lua_and_python_know_the_same_parts_of_a_job() -> None:
+    text = load("slice").text
+    listed = text[text.index("local JOB_PARTS = {") : text.index("local function addOwnParts")]
+    assert dict(re.findall(r"(\w+) = '(\w+)'", listed)) == keys.JOB_PARTS
 
 
 def test_includes_go_in_once() -> None:

@@ -14,12 +14,13 @@
 --@include "move-target"
 --@include "move-check"
 --@include "move-plan"
+--@include "clock"
 local call = redis.call
 local source, index, prefix = ARGV[1], ARGV[3], ARGV[6]
 local MUCH_WORK = 50 -- children to be told; the rest is for the next call
 local skipped, most = tonumber(ARGV[4]), tonumber(ARGV[5])
 local isList = index == 'wait' or index == 'paused'
-local began = call('TIME')
+local began = microseconds()
 
 local refusal = checkMove(source, ARGV[2], index)
 if refusal then return refusal end
@@ -160,8 +161,5 @@ if #jobs > 0 then
   trim(target.base)
 end
 
-local ended = call('TIME')
-local took = (tonumber(ended[1]) - tonumber(began[1])) * 1000000
-  + tonumber(ended[2]) - tonumber(began[2])
 local isEnd = #ids < most and looked == #ids
-return { #jobs, looked, isEnd and 1 or 0, took, unpack(left) }
+return { #jobs, looked, isEnd and 1 or 0, microseconds() - began, unpack(left) }

@@ -12,9 +12,10 @@
   A failed job that a parent still waits for is kept: its removal would release the parent.
 ]]
 --@include "waiting-parent"
+--@include "job-parts"
+--@include "clock"
 local base, index = ARGV[1], ARGV[1] .. ARGV[2]
-local time = redis.call('TIME')
-local cutoff = -1
+local began, time, cutoff = microseconds(), redis.call('TIME'), -1
 if ARGV[3] ~= '' then
   cutoff = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) - tonumber(ARGV[3])
 end
@@ -33,11 +34,7 @@ for i = 1, #jobs, 2 do
   else
     gone[#gone + 1] = id
     names[#names + 1] = key
-    for _, part in ipairs({ 'logs', 'dependencies', 'processed', 'unsuccessful', 'lock' }) do
-      names[#names + 1] = key .. ':' .. part
-    end
-    -- Jobs may be named like a queue: its index of failed jobs is a zset, ours is a hash.
-    if redis.call('TYPE', key .. ':failed').ok == 'hash' then names[#names + 1] = key .. ':failed' end
+    addOwnParts(names, key)
     -- As BullMQ does when a job is removed (removeDeduplicationKeyIfNeededOnRemoval.lua).
     local deduplication = redis.call('HGET', key, 'deid')
     if deduplication and redis.call('GET', base .. 'de:' .. deduplication) == id then
@@ -52,7 +49,4 @@ if #gone > 0 then
   redis.call('UNLINK', unpack(names))
   redis.call('ZREM', index, unpack(gone))
 end
-local ended = redis.call('TIME')
-local took = (tonumber(ended[1]) - tonumber(time[1])) * 1000000
-  + tonumber(ended[2]) - tonumber(time[2])
-return { #gone, kept, bytes, took }
+return { #gone, kept, bytes, microseconds() - began }

@@ -5,13 +5,16 @@
     ARGV[2] stamp of the proof, '' for none
     ARGV[3] until when, in ms of Redis's clock, the call may be carried out
     ARGV[4] how many jobs at most (<= 400: 7 names each, and Lua's stack holds 8000)
-    ARGV[5] .. ids of jobs named like a queue that shares our base: their ':failed' may be its own
+    ARGV[5] .. ids of jobs named like a queue that shares our base: their sub-keys may be its own
   Returns {deleted, '', microseconds} or a refusal of the guard, or
     {-5, key of a parent that still waits for one of the failed jobs, 0}
 ]]
 --@include "guard"
+--@include "waiting-parent"
+--@include "job-parts"
+--@include "clock"
 local base = ARGV[1]
-local began = redis.call('TIME')
+local began = microseconds()
 
 local refusal = guard(base, ARGV[2], ARGV[3])
 if refusal then return refusal end
@@ -22,11 +25,8 @@ if #ids == 0 then
   index = base .. 'failed'
   ids = redis.call('ZRANGE', index, 0, last)
   for _, id in ipairs(ids) do
-    local parent = redis.call('HGET', base .. id, 'parentKey')
-    if parent and parent ~= ''
-        and redis.call('SISMEMBER', parent .. ':dependencies', base .. id) == 1 then
-      return { -5, parent, 0 }
-    end
+    local parent = waitingParent(base, id)
+    if parent ~= '' then return { -5, parent, 0 } end
   end
 end
 if #ids == 0 then return { 0, '', 0 } end
@@ -38,17 +38,18 @@ local names = {}
 for _, id in ipairs(ids) do
   local key, n = base .. id, #names
   names[n + 1] = key
-  names[n + 2] = key .. ':logs'
-  names[n + 3] = key .. ':dependencies'
-  names[n + 4] = key .. ':processed'
-  names[n + 5] = key .. ':unsuccessful'
-  names[n + 6] = key .. ':lock'
-  if not namesakes[id] then names[n + 7] = key .. ':failed' end
+  if namesakes[id] then
+    addOwnParts(names, key)
+  else  -- without a look at each: it would take as long as the deletion
+    names[n + 2] = key .. ':logs'
+    names[n + 3] = key .. ':dependencies'
+    names[n + 4] = key .. ':processed'
+    names[n + 5] = key .. ':unsuccessful'
+    names[n + 6] = key .. ':lock'
+    names[n + 7] = key .. ':failed'
+  end
 end
 redis.call('UNLINK', unpack(names))
 redis.call('ZREMRANGEBYRANK', index, 0, #ids - 1)
 
-local ended = redis.call('TIME')
-local took = (tonumber(ended[1]) - tonumber(began[1])) * 1000000
-  + tonumber(ended[2]) - tonumber(began[2])
-return { #ids, '', took }
+return { #ids, '', microseconds() - began }
