@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, Protocol, TypeVar
 
 from bullmq_operator.engine.workqueue import WorkQueue
+from bullmq_operator.queues.cancelling import stop_if_cancelled
 
 K = TypeVar("K", bound=Hashable)
 K_contra = TypeVar("K_contra", contravariant=True)
@@ -50,6 +51,7 @@ class Reconcilers(Generic[K]):
                 await self._pass(key)
             finally:
                 self._workqueue.done(key)
+            stop_if_cancelled()
 
     async def _pass(self, key: K) -> None:
         began = self._monotonic()

@@ -1,4 +1,4 @@
-"""For long walks: a cancellation that got lost on the way is carried out all the same."""
+"""A cancellation that got lost on the way is carried out all the same."""
 
 from __future__ import annotations
 

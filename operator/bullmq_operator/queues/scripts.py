@@ -14,6 +14,7 @@ from typing import Any
 
 from redis.exceptions import NoScriptError
 
+from bullmq_operator.queues.cancelling import stop_if_cancelled
 from bullmq_operator.queues.connection import RedisConnection
 from bullmq_operator.queues.errors import translated
 
@@ -55,6 +56,7 @@ async def run(
     On a Cluster KEYS[1] finds the node; elsewhere there is none, because Redis asks for the right
     to write every key that is declared, and a reader has none. Raises QueueReadError.
     """
+    stop_if_cancelled()  # a lost Lease must end a long walk of calls
     keys = [f"{base}meta"] if connection.is_cluster else []
     with translated(connection.address):
         return await evaluate(connection, script, (len(keys), *keys, base, *arguments))

@@ -115,3 +115,17 @@ async def test_a_key_that_was_cancelled_in_its_pass_is_given_back(name: str) -> 
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await queue.close()  # would wait for ever for a key that nobody gave back
+
+
+async def test_a_pass_that_forgets_the_cancellation_is_the_last_one() -> None:
+    """As redis-py on Python 3.11, whose asyncio.wait_for may lose it."""
+    begun = asyncio.Event()
+
+    async def forgetful(_: str) -> None:
+        begun.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    async with asyncio.timeout(PATIENCE):
+        async with running(forgetful, "a"):
+            await begun.wait()
