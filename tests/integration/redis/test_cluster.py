@@ -28,6 +28,7 @@ from bullmq_operator.queues.retirement import restore_settings, retire_queue, sw
 from devcluster.bullmq import Major
 from devcluster.redis_cluster import RedisCluster
 from devcluster.redis_server import RedisServer
+from devcluster.waiting import wait_until
 from tests.integration.observer.support import Eyes, a_version
 from tests.integration.queues.support import Shop
 from tests.integration.redis.conftest import Connect
@@ -280,7 +281,7 @@ async def test_a_replica_that_took_over_is_read(connected: Connect) -> None:
         lost = cluster.owner(base)
         with lost.client() as master:
             master.set(f"{base}id", 7)
-            assert master.wait(1, 10_000) == 1
+            wait_until(lambda: master.wait(1, 1_000) == 1, "a replica to have it", 60)
         alive = next(node for node in cluster.nodes if node is not lost)
         connection = connected(url=alive.url, topology="Cluster")
         before = await connection.server()
