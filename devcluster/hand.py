@@ -12,7 +12,6 @@ import json
 import select
 import subprocess
 import time
-from types import TracebackType
 from typing import Any
 
 from devcluster.bullmq import Major, command, environment
@@ -114,10 +113,5 @@ class Hand:
     def __enter__(self) -> Hand:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

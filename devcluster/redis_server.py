@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import signal
 import socket
-from types import TracebackType
 from urllib.parse import quote
 
 import redis
@@ -147,10 +146,5 @@ class RedisServer:
     def __enter__(self) -> RedisServer:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()

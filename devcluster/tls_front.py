@@ -10,7 +10,6 @@ import asyncio
 import socket
 import ssl
 from pathlib import Path
-from types import TracebackType
 
 from devcluster import tools
 from devcluster.network import free_port
@@ -70,12 +69,7 @@ class TlsFront:
     def __enter__(self) -> TlsFront:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
 
