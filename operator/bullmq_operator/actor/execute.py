@@ -89,7 +89,7 @@ class Executor:
         for action in plan.actions:
             if action.version in this.stopped or _is_unrecorded(action, this.unsaid, views):
                 continue
-            done = self._act(action, views[action.version])
+            done = self._act(action, views)
             if await self._attempt(this, action.version, done):
                 self._wake(observation.family)
         for key in views.keys() - this.unsaid:
@@ -120,7 +120,8 @@ class Executor:
         if put_off is not None:
             this.again_in(put_off)
 
-    async def _act(self, action: Action, view: VersionView) -> None:
+    async def _act(self, action: Action, views: Mapping[VersionKey, VersionView]) -> None:
+        view = views[action.version]
         log.info("acting", action=type(action).__name__, version=str(action.version))
         match action:
             case ScaleToZero():
@@ -128,7 +129,8 @@ class Executor:
             case RestoreReplicas():
                 await self._scaling.restore(action, view)
             case RetireQueue():
-                await self._retirement.retire(action, view)
+                siblings = [one for key, one in views.items() if key != action.version]
+                await self._retirement.retire(action, view, siblings)
             case SweepRecreated():
                 await self._retirement.sweep(action, view)
             case RestoreSettings():

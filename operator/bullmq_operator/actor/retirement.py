@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from bullmq_operator.actor.errors import ActError, RefusedError
 from bullmq_operator.actor.guard import Guard
 from bullmq_operator.actor.ports import World
@@ -18,18 +20,25 @@ class Retirement:
         self._world = world
         self._guard = guard
 
-    async def retire(self, action: RetireQueue, view: VersionView) -> None:
-        """Slices, sweep, close. Raises ActError, KubeError, QueueReadError.
+    async def retire(
+        self, action: RetireQueue, view: VersionView, siblings: Collection[VersionView]
+    ) -> None:
+        """Slices, sweep, close. Raises RefusedError, ActError, KubeError, QueueReadError.
 
-        What was deleted before a failure is counted all the same. A refusal of the guard inside
-        Redis counts as a failure, so that what is refused again and again is tried less and less.
+        A queue of millions takes minutes: it stops between two calls once the version or one of
+        its family is edited, frozen or deleted. What was deleted before a failure is counted all
+        the same. A refusal of the guard inside Redis counts as a failure, so that what is refused
+        again and again is tried less and less.
         """
-        connection = await self._guard.before_deletion(view)
+        connection = await self._guard.before_deletion(view, siblings)
         so_far = RetirementOutcome()
 
         def keep(progress: RetirementOutcome) -> None:
             nonlocal so_far
             so_far = progress
+            if not progress.closed:
+                for one in (view, *siblings):
+                    self._guard.unchanged(one)
 
         try:
             so_far = await retire_queue(

@@ -186,7 +186,12 @@ class Process:
             return
         if ended.done():
             raise ended.result()
-        if watching.done() and (error := watching.exception()) is not None:
+        # A kopf that gives up cancels what was started after it, our wait included; then its own
+        # end comes a moment later.
+        await asyncio.wait([watching], timeout=_WATCHES_END_SECONDS)
+        if not watching.done():
+            raise FatalError("the wait for the watches ended before they did")
+        if (error := watching.exception()) is not None:
             raise FatalError(f"the watches ended: {error}") from error
         self._stop.set()  # kopf returns by itself only for a signal that it got in our place
 

@@ -58,10 +58,18 @@ class Reconcilers(Generic[K]):
         try:
             look_again_in = await self._reconcile(key)
         except Exception as error:  # one bad family must not stop the others
-            retry_in = self._workqueue.add_failed(key)
-            self._journal.failed(key, self._monotonic() - began, error, retry_in)
+            self._failed(key, began, error)
+            return
+        except asyncio.CancelledError:
+            stop_if_cancelled()
+            # By nobody of ours: a task that ends like that would be missed by no one.
+            self._failed(key, began, RuntimeError("the pass was cancelled"))
             return
         self._workqueue.forget(key)
         self._journal.succeeded(key, self._monotonic() - began)
         if look_again_in is not None:
             self._workqueue.add_after(key, look_again_in)
+
+    def _failed(self, key: K, began: float, error: Exception) -> None:
+        retry_in = self._workqueue.add_failed(key)
+        self._journal.failed(key, self._monotonic() - began, error, retry_in)

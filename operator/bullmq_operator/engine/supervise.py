@@ -6,6 +6,13 @@ import asyncio
 from collections.abc import Coroutine, Mapping
 from typing import Any
 
+import structlog
+
+STOP_TRIES = 3
+STOP_SECONDS = 1.0
+
+_log = structlog.stdlib.get_logger(__name__)
+
 
 class LoopEndedError(Exception):
     """A loop that should run for ever returned or raised; names it, and chains the cause."""
@@ -35,6 +42,7 @@ class Supervisor:
 
     def __init__(self) -> None:
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._stopping = False
         self.ended: asyncio.Future[LoopEndedError] = asyncio.get_running_loop().create_future()
 
     def start(self, loops: Mapping[str, Coroutine[Any, Any, None]]) -> None:
@@ -50,14 +58,20 @@ class Supervisor:
         return all(not task.done() for task in self._tasks.values())
 
     async def stop(self) -> None:
-        """Cancel them all and wait until they are gone."""
-        for task in self._tasks.values():
-            task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        """Cancel them all and wait until they are gone, but not for ever: what heeds no
+        cancellation ends with the process."""
+        self._stopping, left = True, set(self._tasks.values())
+        for _ in range(STOP_TRIES):
+            for task in left:
+                task.cancel()
+            if left:
+                _, left = await asyncio.wait(left, timeout=STOP_SECONDS)
+        for task in left:
+            _log.warning("a loop does not end; the process goes without it", loop=task.get_name())
 
     def _note_end(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled():
+        if self._stopping:
             return
-        error = task.exception()
+        error = LoopEndedError(task.get_name(), None) if task.cancelled() else task.exception()
         if isinstance(error, LoopEndedError) and not self.ended.done():
             self.ended.set_result(error)

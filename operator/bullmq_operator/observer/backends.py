@@ -67,7 +67,9 @@ class Backends:
         async with self._locks.setdefault(backend, asyncio.Lock()):
             resolved = self._resolved.get(backend)
             if resolved is None or fresh or self._is_due(backend, resolved):
-                resolved = await self._resolve_again(backend)
+                resolved, failure = await self._resolve_again(backend)
+                if fresh and failure is not None:
+                    return failure
         if isinstance(resolved.settings, Unknown):
             return resolved.settings
         connection = self._connect(resolved.settings)
@@ -109,26 +111,34 @@ class Backends:
         return None
 
     def _actual(self, backend: Backend) -> Backend:
-        """The default Redis is one backend, whoever uses it: its Secret is read once for all."""
-        if not backend.source.is_default or self._default.secret is None or self._default.url:
+        """The default Redis is one backend, whoever uses it as it is: its Secret is read once."""
+        if backend.source != RedisSource() or self._default.secret is None or self._default.url:
             return backend
         namespace, ref = self._default.secret
         return Backend(namespace, RedisSource(url_from=ref))
 
     def _is_due(self, backend: Backend, resolved: _Resolved) -> bool:
-        if not _references(backend.source):
+        if not _references(backend.source) and not self._needs_default_secret(backend.source):
             return False
         doubtful = resolved.suspect or isinstance(resolved.settings, Unknown)
         return self._clock.monotonic() - resolved.at >= (RETRY_S if doubtful else RESOLVE_AGAIN_S)
 
-    async def _resolve_again(self, backend: Backend) -> _Resolved:
-        settings = await self._resolve(backend)
-        before = self._resolved.get(backend)
+    async def _resolve_again(self, backend: Backend) -> tuple[_Resolved, Unknown | None]:
+        """What counts now, and why it could not be asked for: an API server that did not answer
+        says nothing against what it said before."""
+        settings, before = await self._resolve(backend), self._resolved.get(backend)
+        failure = settings if isinstance(settings, Unknown) else None
+        if failure is not None and failure.reason is UnknownReason.NOT_READ_YET and before:
+            before.at, before.suspect = self._clock.monotonic(), True
+            return before, failure
         resolved = _Resolved(settings, self._clock.monotonic())
         self._resolved[backend] = resolved
         if before is not None and before.settings != settings:
             await self._close_unused()
-        return resolved
+        return resolved, failure
+
+    def _needs_default_secret(self, source: RedisSource) -> bool:
+        return source.is_default and self._default.url is None and self._default.secret is not None
 
     async def _resolve(self, backend: Backend) -> ConnectionSettings | Unknown:
         source, sentinel = backend.source, backend.source.sentinel
@@ -141,8 +151,16 @@ class Backends:
                     return _no_default(failure, backend.namespace, ref)
                 return _unresolved(failure, ref)
         url = values[source.url_from] if source.url_from is not None else source.url
+        if source.is_default:
+            url = self._default.url
+        if self._needs_default_secret(source) and self._default.secret is not None:
+            namespace, ref = self._default.secret
+            try:
+                url = await self._secrets.read_secret_key(namespace, ref)
+            except KubeError as failure:
+                return _no_default(failure, namespace, ref)
         return ConnectionSettings(
-            url=self._default.url if source.is_default else url,
+            url=url,
             sentinel_master=sentinel.master_name if sentinel else None,
             sentinel_nodes=sentinel.nodes if sentinel else (),
             sentinel_password=_value(values, sentinel.password_from if sentinel else None),

@@ -151,8 +151,6 @@ def _cured(progress: Progress, blocker: Blocker) -> bool:
     """Whether this very pass brings the missing workers back."""
     if progress.frozen:
         return False
-    if progress.frozen:
-        return False
     reopened = any(e.reason == EventReason.REOPENED for e in progress.events)
     workloads = (view.workload for view in progress.view.workloads)
     restorable = any(workload is not None and not workload.replicas for workload in workloads)

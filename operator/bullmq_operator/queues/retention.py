@@ -51,4 +51,5 @@ async def prune(connection: RedisConnection, queue: QueueId, state: str, keep: K
         if gone + stayed < size:
             return Pruned(removed, kept, freed)
         size = next_size(size, gone + stayed, took)
-    return Pruned(removed, kept, freed, is_done=False)
+    # With nothing removed, another pass would look at the same kept ones again.
+    return Pruned(removed, kept, freed, is_done=removed == 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -211,3 +212,30 @@ async def test_why_an_action_failed_is_known_until_none_fails(
         client.execute_command("ACL SETUSER", "default", "+unlink")
     await hands.execute(Plan(actions=(action,)), observation)
     assert hands.outcomes.failure(finished.key) is None
+
+
+async def test_a_long_deletion_stops_once_the_version_that_superseded_it_is_edited(
+    hands: Hands,
+    redis_server: RedisServer,
+    a_version: Callable[..., QueueVersion],
+    finished: QueueVersion,
+) -> None:
+    newer = a_version(name="orders-v2", version="2", redis={"url": redis_server.url})
+    many, index = 20_000, "bull:orders/v1:completed"
+    with redis_server.client() as client:
+        pipe = client.pipeline()
+        for job in range(many):  # by hand: BullMQ takes a minute for so many
+            pipe.hset(f"bull:orders/v1:j{job}", mapping={"data": "{}", "finishedOn": 1})
+            pipe.zadd(index, {f"j{job}": job})
+        pipe.execute()
+        action = await hands.retirement_of(finished)
+        observation = await hands.observed(finished, newer)
+        pass_ = asyncio.create_task(hands.execute(Plan(actions=(action,)), observation))
+        while client.zcard(index) >= many and not pass_.done():  # noqa: ASYNC110  (told by nobody)
+            await asyncio.sleep(0)
+        hands.cache.upsert_version(replace(newer, generation=2, resource_version="999999999"))
+        assert await pass_ == SOON_S
+        assert 0 < client.zcard(index) < many
+    outcome = hands.outcomes.last(finished.key)
+    assert outcome is not None
+    assert (outcome.obliterated_jobs > 0, outcome.closed) == (True, False)

@@ -11,6 +11,7 @@ from bullmq_operator.domain.counts import QueueReading, Unknown, UnknownReason
 from bullmq_operator.domain.names import RedisSource, SecretKeyRef
 from bullmq_operator.domain.observation import QueueVersion
 from bullmq_operator.kube.client import KubeClient
+from bullmq_operator.kube.errors import KubeError
 from bullmq_operator.observer.backends import RESOLVE_AGAIN_S, RETRY_S, DefaultRedis
 from devcluster.cluster import Cluster
 from devcluster.redis_server import RedisServer
@@ -157,4 +158,40 @@ async def test_the_secret_of_the_default_redis_may_come_later_and_serves_all_nam
     clock.ahead += RETRY_S
     addresses = {(await eyes.look(version, insist=True)).redis for version in versions}
     assert addresses == {f"{redis_server.host}:{redis_server.port}/0"}
+    await eyes.backends.close()
+
+
+class Fickle:
+    """An API server that answers once."""
+
+    def __init__(self, url: str) -> None:
+        self._answers = [url]
+
+    async def read_secret_key(self, namespace: str, ref: SecretKeyRef) -> str:
+        if not self._answers:
+            raise KubeError(f"{ref.name} in {namespace}: 503")
+        return self._answers.pop()
+
+
+async def test_an_api_server_that_does_not_answer_says_nothing_against_what_it_said(
+    clock: AheadClock, redis_server: RedisServer
+) -> None:
+    eyes = Eyes(secrets=Fickle(redis_server.url), clock=clock)
+    version = a_version(None, redis=RedisSource(url_from=SecretKeyRef("redis", "url")))
+    assert await look(eyes, version) is None
+    fresh = await eyes.backends.connection(version.queue, fresh=True)
+    assert isinstance(fresh, Unknown), "before a deletion it has to be known"
+    clock.ahead += RESOLVE_AGAIN_S
+    assert await look(eyes, version) is None
+    await eyes.backends.close()
+
+
+async def test_what_a_version_says_beside_the_default_redis_holds(
+    client: KubeClient, cluster: Cluster, namespace: str, redis_server: RedisServer
+) -> None:
+    secret(cluster, namespace, url=redis_server.url)
+    default = DefaultRedis(secret=(namespace, SecretKeyRef("redis", "url")))
+    eyes = Eyes(secrets=client, default=default)
+    version = a_version(None, redis=RedisSource(topology="Cluster"))
+    assert await look(eyes, version) is UnknownReason.WRONG_TOPOLOGY
     await eyes.backends.close()

@@ -127,3 +127,17 @@ async def test_a_long_arrears_is_worked_off_in_several_passes(
     assert (first.is_done, then.is_done) == (False, True)
     assert first.removed + then.removed == MOST_AT_ONCE + extra
     assert shop.keys() == set()
+
+
+async def test_kept_jobs_without_end_are_not_looked_at_without_end(
+    connection: RedisConnection, shop: Shop
+) -> None:
+    parent = "bull:reports:1"
+    pipe = shop.raw.pipeline()
+    for job in range(MOST_AT_ONCE + 1):
+        pipe.hset(f"{shop.base}{job}", mapping={"parentKey": parent, "finishedOn": LONG_AGO_MS})
+        pipe.sadd(f"{parent}:dependencies", f"{shop.base}{job}")
+        pipe.zadd(f"{shop.base}failed", {str(job): LONG_AGO_MS + job})
+    pipe.execute()
+    done = await prune(connection, shop.queue, "failed", Keep(count=0))
+    assert (done.removed, done.is_done) == (0, True)

@@ -129,3 +129,15 @@ async def test_a_pass_that_forgets_the_cancellation_is_the_last_one() -> None:
     async with asyncio.timeout(PATIENCE):
         async with running(forgetful, "a"):
             await begun.wait()
+
+
+async def test_a_pass_that_nobody_of_ours_cancelled_has_failed_and_is_tried_again() -> None:
+    tries = iter([asyncio.CancelledError(), None])
+
+    async def reconcile(_: str) -> None:
+        if error := next(tries):
+            raise error
+
+    async with running(reconcile, "a") as told:
+        await until(lambda: told.succeeded_keys == ["a"])
+    assert told.failures == [("a", "the pass was cancelled")]

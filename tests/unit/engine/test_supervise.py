@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -63,4 +64,33 @@ async def test_only_the_first_end_is_kept(loops: int) -> None:
     supervisor = Supervisor()
     supervisor.start({f"loop-{number}": breaks() for number in range(loops)})
     assert "loop-0" in str(await first_end(supervisor))
+    await supervisor.stop()
+
+
+async def test_a_loop_that_heeds_no_cancellation_does_not_hold_up_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bullmq_operator.engine.supervise.STOP_SECONDS", 0.01)
+    over = asyncio.Event()
+
+    async def stubborn() -> None:
+        while not over.is_set():
+            with suppress(asyncio.CancelledError):
+                await over.wait()
+
+    supervisor = Supervisor()
+    supervisor.start({"stubborn": stubborn()})
+    await asyncio.sleep(0)
+    async with asyncio.timeout(PATIENCE):
+        await supervisor.stop()
+    over.set()
+
+
+async def test_a_loop_that_somebody_else_cancels_is_an_end_too() -> None:
+    async def cancelled() -> None:
+        raise asyncio.CancelledError
+
+    supervisor = Supervisor()
+    supervisor.start({"poll": cancelled()})
+    assert str(await first_end(supervisor)) == "the poll ended, without a reason"
     await supervisor.stop()
