@@ -58,7 +58,11 @@ def configure_logs(form: LogFormat, level: LogLevel) -> None:
 
 def _renderers(form: LogFormat) -> list[Processor]:
     if form is LogFormat.CONSOLE:
-        return [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
+        # Plain: a traceback that shows local variables shows passwords.
+        plain = structlog.dev.plain_traceback
+        return [
+            structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=plain)
+        ]
     return [
         structlog.processors.format_exc_info,
         structlog.processors.EventRenamer("message"),

@@ -72,6 +72,7 @@ class Intake:
         self._lists = lists
         self._scopes: tuple[str | None, ...] = tuple(namespaces) or (None,)
         self._floors: dict[tuple[str, str], tuple[WorkloadKey, int]] = {}
+        self._gone: set[str] = set()
         self.sees_autoscalers = True
         """False once the API server refused to list them; then they are not watched either."""
 
@@ -81,6 +82,7 @@ class Intake:
         if version is None:
             return
         if kind == _DELETED:
+            self._gone.add(version.uid)
             self._world.drop_version(version.key)
         else:
             self._world.put_version(version)
@@ -91,6 +93,7 @@ class Intake:
         if workload is None:
             return
         if kind == _DELETED:
+            self._gone.add(workload.uid)
             self._world.drop_workload(workload.key)
         else:
             self._world.put_workload(workload)
@@ -109,7 +112,9 @@ class Intake:
 
     async def list_all(self) -> None:
         """Bring everything up to date, and drop what the API server no longer has: a deletion in
-        a gap of a watch is never told. Raises KubeError."""
+        a gap of a watch is never told. What a watch tells meanwhile is newer: an object that was
+        deleted since the list began does not come back. Raises KubeError."""
+        self._gone.clear()
         await self._list_workloads()
         await self._list_autoscalers()
         await self._list_versions()
@@ -119,7 +124,8 @@ class Intake:
         found = [_parsed(parse_version, obj) for obj in await self._all(self._lists.list_versions)]
         for version in filter(None, found):
             known.discard(version.key)
-            self._world.put_version(version)
+            if version.uid not in self._gone:
+                self._world.put_version(version)
         for key in known:  # only what was known before the list began: newer ones aren't in it
             self._world.drop_version(key)
 
@@ -133,7 +139,8 @@ class Intake:
             ]
             for workload in filter(None, (_parsed(parse_workload, obj) for obj in objects)):
                 known.discard(workload.key)
-                self._world.put_workload(workload)
+                if workload.uid not in self._gone:
+                    self._world.put_workload(workload)
             for key in known:
                 self._world.drop_workload(key)
 

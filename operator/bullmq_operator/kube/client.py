@@ -126,10 +126,6 @@ class KubeClient:
         """
         return await read_key(self.session, namespace, ref)
 
-    async def list_namespaces(self) -> list[Json]:
-        """All namespaces, for their annotations."""
-        return await self._list("/api/v1", "namespaces", None)
-
     async def is_suspended(self, namespace: str) -> bool:
         """Whether the namespace is annotated so that nothing in it is changed.
 
