@@ -57,7 +57,6 @@ NOT_READ_BACK = {
     "status.retirement.planDigest",
     "status.retirement.archiveURL",
     "status.retirement.archivedJobs",
-    "status.retirement.migratedJobs",
     "status.retirement.discardedJobs",
 }
 

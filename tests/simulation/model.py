@@ -60,6 +60,16 @@ class Queue:
             self.active_at = now
             self.unbounded += taken if self.settings != self.meant else 0
 
+    def move_to(self, target: Queue, now: datetime) -> int:
+        """A migration of all that no worker has."""
+        moved = self.waiting + len(self.delayed)
+        target.waiting += self.waiting
+        target.delayed += self.delayed
+        if moved:
+            target.has_keys, target.active_at, self.active_at = True, now, now
+        self.waiting, self.delayed = 0, []
+        return moved
+
     def give_back(self, settings: Settings) -> None:
         """HSETNX of each."""
         self.settings = tuple(sorted({**dict(settings), **dict(self.settings)}.items()))

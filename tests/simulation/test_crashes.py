@@ -13,7 +13,7 @@ from datetime import timedelta
 import pytest
 
 from bullmq_operator.domain.names import VersionKey
-from bullmq_operator.domain.spec import Drain, Retire, State, WorkloadRef
+from bullmq_operator.domain.spec import Drain, OnTimeout, Retire, State, WorkloadRef
 from bullmq_operator.domain.status import ConditionStatus, ConditionType, Phase
 from tests.simulation.world import World
 
@@ -74,6 +74,18 @@ def cut_off_and_given_more_time(world: World, workers: tuple[WorkloadRef, ...]) 
     world.pass_time(HOUR)
 
 
+def moved_at_the_deadline(world: World, workers: tuple[WorkloadRef, ...]) -> None:
+    """The same, and its job goes to v2, which does it."""
+    cut = Drain(timeout=HOUR, on_timeout=OnTimeout.MIGRATE)
+    old = world.deploy("1", workers=workers, drain=cut, retire=QUICK)
+    world.queues[old].add(world.now, due=world.now + 5 * HOUR)
+    reach(world, old, Phase.CURRENT)
+    new = world.deploy("2", retire=QUICK)
+    world.queues[new].add(world.now)
+    reach(world, old, Phase.RETIRED)
+    world.pass_time(6 * HOUR)
+
+
 Life = Callable[[World, tuple[WorkloadRef, ...]], None]
 
 
@@ -132,6 +144,7 @@ def lived(life: Life, workers: tuple[WorkloadRef, ...], dies_before: int | None 
         ),
         pytest.param(stopped_and_resumed, (OWN, WorkloadRef("worker-b")), id="stopped"),
         pytest.param(cut_off_and_given_more_time, (OWN,), id="cut off"),
+        pytest.param(moved_at_the_deadline, (OWN,), id="moved"),
     ],
 )
 def test_a_life_ends_the_same_wherever_the_operator_is_killed(

@@ -9,7 +9,7 @@ import pytest
 
 from bullmq_operator.domain.names import VersionKey
 from bullmq_operator.domain.plan import ScaleToZero
-from bullmq_operator.domain.spec import Drain, State, WorkloadRef
+from bullmq_operator.domain.spec import Drain, OnTimeout, State, WorkloadRef
 from bullmq_operator.domain.status import ConditionStatus, ConditionType, Phase
 from bullmq_operator.planner import plan
 from tests.simulation.model import POD_GRACE
@@ -308,3 +308,43 @@ def test_the_pods_of_a_statefulset_are_gone_when_the_last_one_is(world: World) -
     (down,) = (at for at, action in world.done if isinstance(action, ScaleToZero))
     assert world.status(old).workers_gone_at == down + 3 * POD_GRACE
     reach(world, old, Phase.RETIRED)
+
+
+def test_jobs_that_are_out_of_time_move_to_the_new_version_which_does_them(
+    world: World, old: VersionKey
+) -> None:
+    world.edit(old, drain=Drain(timeout=6 * HOUR, on_timeout=OnTimeout.MIGRATE))
+    world.queues[old].add(world.now, 3, due=world.now + DAY)
+    new = supersede(world)
+    began = world.status(old).drain_started_at
+    reach(world, old, Phase.RETIRED)
+    world.pass_time(DAY, step=HOUR)
+
+    assert world.actions() == [
+        "MigrateJobs orders-v1",
+        "ScaleToZero orders-v1",
+        "RetireQueue orders-v1",
+    ]
+    assert began is not None
+    assert timedelta(0) <= world.done[0][0] - (began + 6 * HOUR) <= MINUTE
+    assert world.status(old).retirement.migrated_jobs == 3
+    assert (world.queues[old].done, world.queues[new].done) == (10, 4)
+
+
+def test_a_deadline_that_passes_while_redis_is_away_is_warned_of_before_jobs_move(
+    world: World, old: VersionKey
+) -> None:
+    world.edit(old, drain=Drain(timeout=6 * HOUR, on_timeout=OnTimeout.MIGRATE))
+    world.queues[old].add(world.now, 3, due=world.now + 2 * DAY)
+    supersede(world)
+    world.redis_is_away = True
+    world.pass_time(DAY, step=HOUR)
+    assert ("orders-v1", "MigrationDue") not in world.said
+    world.redis_is_away = False
+    world.reconcile()
+    back = world.now
+    assert ("orders-v1", "MigrationDue") in world.said
+    reach(world, old, Phase.RETIRED)
+
+    assert world.actions()[0] == "MigrateJobs orders-v1"
+    assert world.done[0][0] == back + 5 * MINUTE

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bullmq_operator.domain.counts import QueueReading, RetirementOutcome, Unknown
+from bullmq_operator.domain.migration import MigrationOutcome, MigrationRun
 from bullmq_operator.domain.names import VersionKey, WorkloadKey
 from bullmq_operator.domain.observation import (
     Observation,
@@ -20,6 +21,7 @@ from bullmq_operator.domain.observation import (
 )
 from bullmq_operator.domain.plan import (
     Action,
+    MigrateJobs,
     Plan,
     RestoreReplicas,
     RestoreSettings,
@@ -74,6 +76,7 @@ class World:
     def _start_process(self) -> None:
         """All that a process knows beside the objects and Redis."""
         self._outcomes: dict[VersionKey, RetirementOutcome] = {}
+        self._migrations: dict[VersionKey, MigrationRun] = {}
         self._contests = Contests()
 
     def deploy(self, version: str, **spec: object) -> VersionKey:
@@ -190,6 +193,7 @@ class World:
             else None,
             settings=None if self.redis_is_away else queue.settings,
             outcome=self._outcomes.get(version.key),
+            migration=self._migrations.get(version.key),
         )
 
     def _workload(self, version: QueueVersion, ref: WorkloadRef) -> WorkloadView:
@@ -235,6 +239,13 @@ class World:
                 queue.has_keys = False
             case RetireQueue():
                 self._outcomes[action.version] = self._retire(queue, action)
+            case MigrateJobs():
+                target = self.queues[action.target]
+                moved = queue.move_to(target, self.now)
+                done = MigrationOutcome(migrated_jobs=moved)
+                run = MigrationRun(action.target_queue, self.now, done)
+                self._migrations[action.version] = run
+                self._outcomes[action.version] = RetirementOutcome(migrated_jobs=moved)
 
     def _retire(self, queue: Queue, action: RetireQueue) -> RetirementOutcome:
         if queue.waiting or queue.delayed:

@@ -82,6 +82,7 @@ def statuses(draw: st.DrawFn, refs: tuple[WorkloadRef, ...]) -> Status:
         "superseded_by": draw(st.sampled_from([None, "2"])),
         "reopenings": draw(FEW),
         "drain_started_at": then if reached >= 1 else None,
+        "drain_warned_at": draw(st.sampled_from([None, LONG_AGO, NOW - timedelta(minutes=1)])),
         "drained_at": then if reached >= 2 else None,
         "workers_gone_at": then if reached >= 3 else None,
         "retired_at": then if reached >= 5 else None,
@@ -114,7 +115,9 @@ def versions(draw: st.DrawFn, number: str) -> QueueVersion:
         activation=Activation(draw(st.sampled_from(list(ActivationPolicy)))),
         drain=Drain(
             timeout=draw(st.sampled_from([None, timedelta(hours=1), timedelta(days=90)])),
-            on_timeout=draw(st.sampled_from([OnTimeout.SCALE_DOWN, OnTimeout.HOLD])),
+            on_timeout=draw(
+                st.sampled_from([OnTimeout.SCALE_DOWN, OnTimeout.HOLD, OnTimeout.MIGRATE])
+            ),
         ),
         retire=Retire(
             delay=draw(st.sampled_from([timedelta(0), timedelta(hours=24)])),
@@ -218,6 +221,40 @@ def ripe_for_deletion(
     spoiled = draw(st.sampled_from(spoiled_by)) | draw(st.sampled_from(spoiled_by))
     fields = {"replicas": 0, "inventory": an_inventory(), **spoiled}
     return an_observation(a_view(version, **fields), suspended=draw(st.integers(0, 9)) == 0)
+
+
+@st.composite
+def out_of_time(draw: st.DrawFn) -> Observation:
+    """v1 has unfinished jobs that are to move to v2 at its deadline, or all but one thing holds."""
+    hour, minute = timedelta(hours=1), timedelta(minutes=1)
+    status = a_status(
+        superseded_by="2",
+        drain_started_at=draw(st.sampled_from([*[NOW - hour] * 4, NOW - hour + minute])),
+        drain_warned_at=draw(st.sampled_from([*[NOW - 5 * minute] * 4, NOW - minute, None])),
+    )
+    on_timeout = draw(st.sampled_from([*[OnTimeout.MIGRATE] * 6, OnTimeout.HOLD]))
+    version = a_version(
+        "1",
+        status=status,
+        drain=Drain(timeout=hour, on_timeout=on_timeout),
+        state=draw(st.sampled_from([*[State.AUTO] * 6, State.RETIRED, State.PINNED])),
+        suspend=draw(st.integers(0, 9)) == 0,
+    )
+    rivals = ((), (), (), (), (VersionKey("shop", "adopter"),))
+    unfinished = [a_reading(waiting=1), a_reading(delayed=2), a_reading(active=1), AWAY]
+    old = a_view(
+        version,
+        reading=draw(st.sampled_from(unfinished)),
+        clients=draw(st.sampled_from([(), ATTACHED])),
+        rivals=draw(st.sampled_from(rivals)),
+    )
+    newer = a_version(
+        "2",
+        state=draw(st.sampled_from([*[State.AUTO] * 6, State.STOPPED, State.RETIRED])),
+        suspend=draw(st.integers(0, 9)) == 0,
+    )
+    new = a_view(newer, rivals=draw(st.sampled_from(rivals)))
+    return an_observation(old, new, suspended=draw(st.integers(0, 9)) == 0)
 
 
 @st.composite

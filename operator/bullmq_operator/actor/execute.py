@@ -10,6 +10,7 @@ from typing import assert_never
 import structlog
 
 from bullmq_operator.actor.errors import ActError, IncompleteError, RefusedError
+from bullmq_operator.actor.migration import Migration
 from bullmq_operator.actor.ports import World
 from bullmq_operator.actor.pruning import Pruning
 from bullmq_operator.actor.publishing import Publisher
@@ -19,6 +20,7 @@ from bullmq_operator.domain.names import FamilyKey, VersionKey
 from bullmq_operator.domain.observation import Observation, VersionView
 from bullmq_operator.domain.plan import (
     Action,
+    MigrateJobs,
     Plan,
     PruneFinished,
     RestoreReplicas,
@@ -62,6 +64,7 @@ class Executor:
         scaling: Scaling,
         retirement: Retirement,
         pruning: Pruning,
+        migration: Migration,
         world: World,
         wake: Callable[[FamilyKey], None],
     ) -> None:
@@ -70,6 +73,7 @@ class Executor:
         self._scaling = scaling
         self._retirement = retirement
         self._pruning = pruning
+        self._migration = migration
         self._wake = wake
 
     async def execute(self, plan: Plan, observation: Observation) -> float | None:
@@ -137,6 +141,8 @@ class Executor:
                 await self._retirement.restore_settings(action, view)
             case PruneFinished():
                 await self._pruning.prune(action, view)
+            case MigrateJobs():
+                await self._migration.migrate(action, view, views[action.target])
             case _:
                 assert_never(action)
 

@@ -59,6 +59,13 @@ class Guard:
         await self._asked_anew(view)
         return await self._same_redis(view, fresh=False)
 
+    async def before_migration(self, view: VersionView, target: VersionView) -> RedisConnection:
+        """As before a deletion, for jobs that are moved and for the version whose queue gets
+        them."""
+        await self._asked_anew(target)
+        await self._asked_anew(view)
+        return await self._same_redis(view)
+
     async def _asked_anew(self, view: VersionView) -> QueueVersion:
         self.unchanged(view)
         planned, now = view.version, await self._same_object(view)

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bullmq_operator.domain.counts import RetirementOutcome, Unknown
+from bullmq_operator.domain.migration import MigrationRun
 from bullmq_operator.domain.names import QueueId, VersionKey, WorkloadKey
 from bullmq_operator.domain.observation import QueueVersion, Workload
 
@@ -46,7 +47,7 @@ class World(Protocol):
         """We set its replicas back."""
 
     def put_outcome(self, key: VersionKey, outcome: RetirementOutcome) -> None:
-        """What the deleting calls did, for the next observation."""
+        """What the calls that take away did, for the next observation."""
 
     def outcome_recorded(self, key: VersionKey, outcome: RetirementOutcome) -> None:
         """It is in the status now."""
@@ -57,6 +58,9 @@ class World(Protocol):
 
     def pruned(self, key: VersionKey, at: datetime) -> None:
         """Its finished jobs were looked through to the end."""
+
+    def migrated(self, key: VersionKey, run: MigrationRun) -> None:
+        """A run over its jobs came to its end."""
 
     async def connection(self, queue: QueueId, *, fresh: bool = False) -> RedisConnection | Unknown:
         """The Redis of a queue; `fresh` resolves its Secrets anew."""

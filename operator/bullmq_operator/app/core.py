@@ -13,6 +13,7 @@ from bullmq_operator.actor.budget import WriteBudget
 from bullmq_operator.actor.errors import ActError
 from bullmq_operator.actor.execute import Executor
 from bullmq_operator.actor.guard import Guard
+from bullmq_operator.actor.migration import Migration
 from bullmq_operator.actor.pruning import Pruning
 from bullmq_operator.actor.publishing import Publisher
 from bullmq_operator.actor.retirement import Retirement
@@ -258,6 +259,7 @@ def _executor(
         scaling=Scaling(kube, world, guard),
         retirement=Retirement(world, guard),
         pruning=Pruning(world, guard, clock, metrics),
+        migration=Migration(world, guard, clock),
         world=world,
         wake=memory.workqueue.add,
     )

@@ -156,10 +156,12 @@ class Inventory:
 
 @dataclass(frozen=True, slots=True)
 class RetirementOutcome:
-    """What the deleting calls did, or why they stopped."""
+    """What the calls that take jobs or keys away did, or why they stopped."""
 
     obliterated_jobs: int = 0
     swept_keys: int = 0
+    migrated_jobs: int = 0
+    """Unfinished ones that another version's queue has now."""
     closed: bool = False
     stopped_by: str | None = None
     """None, or why nothing more was deleted. By the guard in the script: `LateJob` (unfinished

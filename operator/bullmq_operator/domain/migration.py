@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from datetime import datetime
+
+from bullmq_operator.domain.names import QueueId
 
 
 class LeftReason(enum.StrEnum):
@@ -59,6 +62,15 @@ class MigrationOutcome:
     refused: MigrationRefusal | None = None
     message: str = ""
     """Of a refusal: what is in the way, and the way out."""
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationRun:
+    """The last run over a queue, known until the process ends: then another run tells it anew."""
+
+    target: QueueId
+    ended_at: datetime
+    outcome: MigrationOutcome
 
 
 def id_prefix(version: str) -> str:

@@ -13,6 +13,7 @@ from bullmq_operator.domain.counts import (
     RetirementOutcome,
     Unknown,
 )
+from bullmq_operator.domain.migration import MigrationRun
 from bullmq_operator.domain.names import (
     Backend,
     FamilyKey,
@@ -129,7 +130,9 @@ class VersionView:
     inventory: Inventory | Unknown | None = None
     """None: not taken; the planner asks for it by `Plan.inventories`."""
     outcome: RetirementOutcome | None = None
-    """What the deleting calls since the last pass did."""
+    """What the calls that take jobs or keys away did since the last pass."""
+    migration: MigrationRun | None = None
+    """The last run over its jobs for `onTimeout: Migrate`; None: there was none since the start."""
     failure: str | None = None
     """Why the last action on it failed; None: it did not, or nothing was done since the start."""
     pruned_at: datetime | None = None

@@ -65,8 +65,27 @@ class PruneFinished:
     retention: Retention
 
 
+@dataclass(frozen=True, slots=True)
+class MigrateJobs:
+    """Move the jobs that no worker has to another version's queue, provided both versions are still
+    as they were looked at."""
+
+    version: VersionKey
+    queue: QueueId
+    target: VersionKey
+    target_queue: QueueId
+    id_prefix: str
+    """Goes before the ids that can't be kept."""
+
+
 Action = (
-    ScaleToZero | RestoreReplicas | RetireQueue | SweepRecreated | RestoreSettings | PruneFinished
+    ScaleToZero
+    | RestoreReplicas
+    | RetireQueue
+    | SweepRecreated
+    | RestoreSettings
+    | PruneFinished
+    | MigrateJobs
 )
 
 

@@ -37,6 +37,8 @@ class Progress:
     role: Role
     status: Status
     """Clocks and facts as they will be written; phase and conditions come last."""
+    successor: VersionView | None = None
+    """The family's current version, where that is another one."""
     why: str = ""
     """What the version waits for, or what its role rests on."""
     proven_empty: bool = False
@@ -54,6 +56,8 @@ class Progress:
     unknown: tuple[str, str] | None = None
     """(reason, message) when the queue can't be judged."""
     blockers: tuple[Blocker, ...] = ()
+    remedy_due: str = ""
+    """What a policy does about the blockers, and when."""
     held: Held | None = None
     misconfigured: Misconfigured | None = None
     actions: tuple[Action, ...] = ()

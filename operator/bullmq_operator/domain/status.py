@@ -79,6 +79,7 @@ class RetirementStatus:
     queue_settings: tuple[tuple[str, str], ...] = ()
     obliterated_jobs: int = 0
     swept_keys: int = 0
+    migrated_jobs: int = 0
     late_jobs: int = 0
 
 
@@ -99,6 +100,8 @@ class Status:
     current_since: datetime | None = None
     drain_started_at: datetime | None = None
     drain_deadline: datetime | None = None
+    drain_warned_at: datetime | None = None
+    """When the Warning ahead of what can't be taken back was given."""
     empty_since: datetime | None = None
     drained_at: datetime | None = None
     workers_gone_at: datetime | None = None

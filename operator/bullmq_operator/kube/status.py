@@ -39,6 +39,7 @@ _TIMES = {
     "currentSince": "current_since",
     "drainStartedAt": "drain_started_at",
     "drainDeadline": "drain_deadline",
+    "drainWarnedAt": "drain_warned_at",
     "emptySince": "empty_since",
     "drainedAt": "drained_at",
     "workersGoneAt": "workers_gone_at",
@@ -61,6 +62,7 @@ _COUNTS = {
 _RETIREMENT_COUNTS = {
     "obliteratedJobs": "obliterated_jobs",
     "sweptKeys": "swept_keys",
+    "migratedJobs": "migrated_jobs",
     "lateJobs": "late_jobs",
 }
 

@@ -106,6 +106,7 @@ class Assembler:
             workloads=await self._workloads(version),
             settings=await self._settings(version, seen.reading),
             outcome=self._from.outcomes.last(version.key),
+            migration=self._from.outcomes.migration(version.key),
             failure=self._from.outcomes.failure(version.key),
             pruned_at=self._from.outcomes.pruned_at(version.key),
             rivals=self._from.cache.claimants(version),

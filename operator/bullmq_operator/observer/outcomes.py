@@ -1,11 +1,12 @@
-"""What our actions came to: what was deleted, until a status holds it; what failed, until it
-does not."""
+"""What our actions came to: what was deleted or moved, until a status holds it; what failed, until
+it does not."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 from bullmq_operator.domain.counts import RetirementOutcome
+from bullmq_operator.domain.migration import MigrationRun
 from bullmq_operator.domain.names import VersionKey
 
 
@@ -17,6 +18,7 @@ class Outcomes:
         self._outcomes: dict[VersionKey, RetirementOutcome] = {}
         self._failures: dict[VersionKey, str] = {}
         self._pruned: dict[VersionKey, datetime] = {}
+        self._migrations: dict[VersionKey, MigrationRun] = {}
 
     def put(self, key: VersionKey, outcome: RetirementOutcome) -> None:
         """Add what another call did."""
@@ -37,6 +39,7 @@ class Outcomes:
         self._outcomes.pop(key, None)
         self._failures.pop(key, None)
         self._pruned.pop(key, None)
+        self._migrations.pop(key, None)
 
     def pruned(self, key: VersionKey, at: datetime) -> None:
         """Its finished jobs were looked through to the end."""
@@ -45,6 +48,14 @@ class Outcomes:
     def pruned_at(self, key: VersionKey) -> datetime | None:
         """When that was last; None: not since the start."""
         return self._pruned.get(key)
+
+    def migrated(self, key: VersionKey, run: MigrationRun) -> None:
+        """A run over its jobs came to its end."""
+        self._migrations[key] = run
+
+    def migration(self, key: VersionKey) -> MigrationRun | None:
+        """The last one; None: not since the start."""
+        return self._migrations.get(key)
 
     def acted(self, key: VersionKey, failure: str | None) -> None:
         """An action on the version failed for this reason; None: none did."""
@@ -62,6 +73,7 @@ def _sum(first: RetirementOutcome, then: RetirementOutcome) -> RetirementOutcome
     return RetirementOutcome(
         obliterated_jobs=first.obliterated_jobs + then.obliterated_jobs,
         swept_keys=first.swept_keys + then.swept_keys,
+        migrated_jobs=first.migrated_jobs + then.migrated_jobs,
         closed=then.closed,
         stopped_by=then.stopped_by,
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
 from bullmq_operator.domain.counts import RetirementOutcome, Unknown
+from bullmq_operator.domain.migration import MigrationRun
 from bullmq_operator.domain.names import FamilyKey, QueueId, VersionKey, WorkloadKey
 from bullmq_operator.domain.observation import QueueVersion, Workload
 from bullmq_operator.observer.backends import Backends
@@ -85,7 +86,7 @@ class ObservedWorld:
         self._contests.restored(key)
 
     def put_outcome(self, key: VersionKey, outcome: RetirementOutcome) -> None:
-        """What the deleting calls did, for the next observation."""
+        """What the calls that take away did, for the next observation."""
         self._outcomes.put(key, outcome)
 
     def outcome_recorded(self, key: VersionKey, outcome: RetirementOutcome) -> None:
@@ -99,6 +100,10 @@ class ObservedWorld:
     def pruned(self, key: VersionKey, at: datetime) -> None:
         """Its finished jobs were looked through to the end."""
         self._outcomes.pruned(key, at)
+
+    def migrated(self, key: VersionKey, run: MigrationRun) -> None:
+        """A run over its jobs came to its end."""
+        self._outcomes.migrated(key, run)
 
     async def connection(self, queue: QueueId, *, fresh: bool = False) -> RedisConnection | Unknown:
         """The Redis of a queue; `fresh` resolves its Secrets anew."""

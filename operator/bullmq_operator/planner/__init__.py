@@ -5,7 +5,8 @@ The stages, in their order; each takes what the one before it made:
 1. `roles`: who is current, who is superseded (`ordering`, `activation`, `support`);
 2. `recognition`: whether the queue was ever really there, and whether it vanished;
 3. `rollback`: a version that serves again forgets its drain;
-4. `draining`: proven empty, or every blocker by name (`blockers`);
+4. `draining`: proven empty, or every blocker by name (`blockers`), and what a passed deadline
+   does about them (`deadline`, `migration`);
 5. `settings`: a queue that is used again has its own back first;
 6. `workers`: workloads down to zero and back, one decision for all that share one;
 7. `retirement`: delay, inventory, guarded deletion, watch;
@@ -19,7 +20,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from bullmq_operator.domain.observation import Observation
-from bullmq_operator.domain.plan import Action, Plan, RestoreReplicas, ScaleToZero
+from bullmq_operator.domain.plan import Action, MigrateJobs, Plan, RestoreReplicas, ScaleToZero
 from bullmq_operator.domain.progress import Progress
 from bullmq_operator.planner.conditions import describe
 from bullmq_operator.planner.draining import drain
@@ -56,7 +57,8 @@ def _frozen(progress: Progress) -> Progress:
 
 
 def _actions(family: tuple[Progress, ...]) -> tuple[Action, ...]:
-    """In order, and a workload that several versions let go of, or need, is scaled once."""
+    """In order, and a workload that several versions let go of, or need, is scaled once. Moving
+    jobs may take long or fail again and again, and workers must not wait for it: it comes last."""
     found: list[Action] = []
     scaled = set()
     for action in (action for progress in family for action in progress.actions):
@@ -65,7 +67,7 @@ def _actions(family: tuple[Progress, ...]) -> tuple[Action, ...]:
                 continue
             scaled.add(action.workload.key)
         found.append(action)
-    return tuple(found)
+    return tuple(sorted(found, key=lambda action: isinstance(action, MigrateJobs)))
 
 
 def _soonest(family: tuple[Progress, ...], now: datetime) -> datetime | None:

@@ -9,6 +9,7 @@ from datetime import datetime
 from bullmq_operator.domain.counts import Unknown
 from bullmq_operator.domain.plan import (
     Action,
+    MigrateJobs,
     RestoreReplicas,
     RestoreSettings,
     RetireQueue,
@@ -146,7 +147,8 @@ def _drained(progress: Progress, phase: Phase) -> Row:
         return kind, UNKNOWN, *progress.unknown
     if progress.blockers:
         message = " · ".join(b.message for b in progress.blockers)
-        return kind, FALSE, "UnfinishedJobs", message
+        due = f"; {progress.remedy_due}" if progress.remedy_due else ""
+        return kind, FALSE, "UnfinishedJobs", message + due + _failed(progress, MigrateJobs)
     if progress.status.drained_at is not None:
         return kind, TRUE, "Empty", f"proven empty at {clock(progress.status.drained_at)}"
     quiet = span(quiet_period(progress))

@@ -30,6 +30,11 @@ def stops_workers(progress: Progress) -> bool:
     return progress.view.version.spec.drain.on_timeout is OnTimeout.SCALE_DOWN
 
 
+def migrates(progress: Progress) -> bool:
+    """Whether a passed deadline moves the jobs to the successor's queue."""
+    return progress.view.version.spec.drain.on_timeout is OnTimeout.MIGRATE
+
+
 def overdue(progress: Progress, deadline: datetime, found: tuple[Blocker, ...]) -> Progress:
     """Held: its time is up, and this is left."""
     stops = stops_workers(progress)

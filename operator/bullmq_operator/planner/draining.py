@@ -13,7 +13,14 @@ from bullmq_operator.domain.reasons import EventReason, HeldReason
 from bullmq_operator.domain.status import Status
 from bullmq_operator.domain.wording import clock
 from bullmq_operator.planner.blockers import STUCK_AFTER, blockers
-from bullmq_operator.planner.deadline import deadline_of, overdue, passed, stops_workers
+from bullmq_operator.planner.deadline import (
+    deadline_of,
+    migrates,
+    overdue,
+    passed,
+    stops_workers,
+)
+from bullmq_operator.planner.migration import migrate
 from bullmq_operator.planner.reopening import moved, reopen
 
 LONGEST_QUIET = timedelta(hours=1)
@@ -47,7 +54,7 @@ def drain(progress: Progress, now: datetime) -> Progress:
     found = blockers(progress.view, reading)
     progress = replace(progress, blockers=found, status=_since(progress, reading, now))
     if found:
-        return _blocked(progress, found, now)
+        return _blocked(progress, reading, now)
     return _quiet(progress, reading, now)
 
 
@@ -55,7 +62,10 @@ def _start(progress: Progress, now: datetime) -> Progress:
     status, spec = progress.status, progress.view.version.spec
     started = status.drain_started_at or now
     deadline = deadline_of(spec, started, status.retirement.late_jobs)
-    status = replace(status, drain_started_at=started, drain_deadline=deadline)
+    warned = status.drain_warned_at if migrates(progress) else None
+    status = replace(
+        status, drain_started_at=started, drain_deadline=deadline, drain_warned_at=warned
+    )
     events = progress.events
     detail = progress.view.detail
     if (
@@ -131,16 +141,22 @@ def _since(progress: Progress, reading: QueueReading, now: datetime) -> Status:
     return replace(progress.status, empty_since=since)
 
 
-def _blocked(progress: Progress, found: tuple[Blocker, ...], now: datetime) -> Progress:
+def _blocked(progress: Progress, reading: QueueReading, now: datetime) -> Progress:
     view, look = progress.view, progress.look_again
     if view.clients == () and view.idle_for is not None and view.idle_for < STUCK_AFTER:
         progress = replace(progress, look_again=(*look, now + STUCK_AFTER - view.idle_for))
-    overrun = passed(progress, now)
-    if overrun is not None:
-        return overdue(progress, overrun, found)
+    if migrates(progress):
+        progress = migrate(progress, reading, now)
+        if progress.held is not None:
+            return progress
+    else:
+        overrun = passed(progress, now)
+        if overrun is not None:
+            return overdue(progress, overrun, progress.blockers)
     deadline = progress.status.drain_deadline
     look = () if deadline is None else (deadline,)
-    held = next((b for b in found if b.held is not None and not _cured(progress, b)), None)
+    helpless = (b for b in progress.blockers if b.held is not None and not _cured(progress, b))
+    held = next(helpless, None)
     if held is None or held.held is None:
         return replace(progress, look_again=(*progress.look_again, *look))
     why = Held(held.held, f"{held.message}: {held.remedy}")

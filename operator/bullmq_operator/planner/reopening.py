@@ -41,6 +41,7 @@ def reopen(progress: Progress, reading: QueueReading, now: datetime) -> Progress
         status,
         drain_started_at=now,
         drain_deadline=deadline_of(spec, now, late),
+        drain_warned_at=None,
         drained_at=None,
         empty_since=None,
         workers_gone_at=None,
@@ -50,6 +51,7 @@ def reopen(progress: Progress, reading: QueueReading, now: datetime) -> Progress
             queue_settings=status.retirement.queue_settings,
             obliterated_jobs=status.retirement.obliterated_jobs,
             swept_keys=status.retirement.swept_keys,
+            migrated_jobs=status.retirement.migrated_jobs,
             late_jobs=late,
         ),
     )

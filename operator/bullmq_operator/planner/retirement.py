@@ -196,5 +196,6 @@ def _count_outcome(progress: Progress) -> Progress:
         old,
         obliterated_jobs=old.obliterated_jobs + outcome.obliterated_jobs,
         swept_keys=old.swept_keys + outcome.swept_keys,
+        migrated_jobs=old.migrated_jobs + outcome.migrated_jobs,
     )
     return replace(progress, status=replace(progress.status, retirement=retirement))

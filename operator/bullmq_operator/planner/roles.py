@@ -27,14 +27,12 @@ def assign(observation: Observation) -> tuple[Progress, ...]:
     faults = {v.version.key: _misconfigured(v, ordering) for v in views}
     verdicts = {v.version.key: _verdict(v, faults, observation.now) for v in views}
     current = _current(views, ordering, verdicts)
-    serving = (
-        {v.version.key: v.version.spec.version for v in views}.get(current) if current else None
-    )
+    serving = next((v for v in views if v.version.key == current), None)
     return tuple(
         _progress(
             v,
             ordering,
-            (current, serving),
+            serving,
             verdicts[v.version.key],
             faults[v.version.key],
             observation.suspended,
@@ -98,20 +96,21 @@ def _current(
 def _progress(
     view: VersionView,
     ordering: Ordering,
-    current: tuple[VersionKey | None, str | None],
+    current: VersionView | None,
     verdict: ActivationVerdict,
     fault: Misconfigured | None,
     suspended: bool,
 ) -> Progress:
     version = view.version
     old = version.status
-    role, superseded = _role(view, ordering, current[0], verdict)
+    key, serves = (current.version.key, current.version.spec.version) if current else (None, None)
+    role, superseded = _role(view, ordering, key, verdict)
     known = ordering.ranks is not None
     status = replace(
         old,
         current_since=verdict.since,
-        current_version=current[1] if known else old.current_version,
-        superseded_by=(current[1] if known else old.superseded_by) if superseded else None,
+        current_version=serves if known else old.current_version,
+        superseded_by=(serves if known else old.superseded_by) if superseded else None,
         queue_name=version.queue.name,
         observed_generation=version.generation,
     )
@@ -119,6 +118,7 @@ def _progress(
         view=view,
         role=role,
         status=status,
+        successor=current if key != version.key else None,
         why=verdict.message,
         misconfigured=fault,
         frozen=_frozen(view, fault, suspended),

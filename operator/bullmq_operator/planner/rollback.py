@@ -30,6 +30,7 @@ def forget_drain(progress: Progress) -> Progress:
         jobs_added=_jobs_added(progress) if closed else status.jobs_added,
         drain_started_at=None,
         drain_deadline=None,
+        drain_warned_at=None,
         empty_since=None,
         drained_at=None,
         workers_gone_at=None,

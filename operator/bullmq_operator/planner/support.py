@@ -9,10 +9,7 @@ def unsupported(spec: Spec) -> tuple[str, ...]:
     """Fields set to something that is not supported yet, as `field: value`."""
     rows = (
         (spec.drain.handover != "OwnWorkers", f"drain.handover: {spec.drain.handover}"),
-        (
-            spec.drain.on_timeout in (OnTimeout.MIGRATE, OnTimeout.DISCARD),
-            f"drain.onTimeout: {spec.drain.on_timeout}",
-        ),
+        (spec.drain.on_timeout is OnTimeout.DISCARD, "drain.onTimeout: Discard"),
         (spec.drain.schedulers != "Block", f"drain.schedulers: {spec.drain.schedulers}"),
         (spec.retire.approval != "Automatic", f"retire.approval: {spec.retire.approval}"),
         (spec.retire.archive, "retire.archive"),

@@ -27,6 +27,7 @@ def events(progress: Progress, status: Status) -> tuple[Event, ...]:
     if old.current_since is None and status.current_since is not None:
         say(EventReason.ACTIVATED, f"may take over: {progress.why}")
     _roles(progress, status, say)
+    _migrated(progress, say)
     if old.drained_at is None and status.drained_at is not None:
         say(EventReason.DRAINED, f'queue "{status.queue_name}" is proven empty')
     if old.workers_gone_at is None and status.workers_gone_at is not None:
@@ -60,6 +61,14 @@ def _roles(progress: Progress, status: Status, say: _Say) -> None:
         say(EventReason.STOPPED, "workers go to zero, jobs stay in Redis")
     if old.phase is Phase.STOPPED and status.phase is not Phase.STOPPED:
         say(EventReason.RESUMED, "no longer stopped: replicas are restored")
+
+
+def _migrated(progress: Progress, say: _Say) -> None:
+    outcome, run = progress.view.outcome, progress.view.migration
+    if outcome is not None and outcome.migrated_jobs:
+        where = f'queue "{run.target.name}"' if run is not None else "the current version's queue"
+        jobs = counted(outcome.migrated_jobs, "unfinished job")
+        say(EventReason.MIGRATED, f"{jobs} moved to {where}")
 
 
 def _attention(progress: Progress, status: Status, say: _Say) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bullmq_operator.actor.budget import WriteBudget
 from bullmq_operator.actor.execute import Executor
 from bullmq_operator.actor.guard import Guard
+from bullmq_operator.actor.migration import Migration
 from bullmq_operator.actor.pruning import Pruning
 from bullmq_operator.actor.publishing import Publisher
 from bullmq_operator.actor.retirement import Retirement
@@ -49,6 +50,7 @@ class Hands:
             scaling=Scaling(kube, self.world, guard),
             retirement=Retirement(self.world, guard),
             pruning=Pruning(self.world, guard, clock, self),
+            migration=Migration(self.world, guard, clock),
             world=self.world,
             wake=self.woken.append,
         )

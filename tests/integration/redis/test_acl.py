@@ -18,6 +18,7 @@ from bullmq_operator.queues.counts import read_queue
 from bullmq_operator.queues.detail import read_detail
 from bullmq_operator.queues.errors import QueueReadError
 from bullmq_operator.queues.inventory import take_inventory
+from bullmq_operator.queues.migration import migrate_queue
 from bullmq_operator.queues.retention import prune
 from bullmq_operator.queues.retirement import restore_settings, retire_queue, sweep_recreated
 from devcluster import bullmq
@@ -30,6 +31,7 @@ pytestmark = pytest.mark.redis
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "redis.md"
 [RULE] = re.findall(r"ACL SETUSER bullmq-operator (.*)", DOCUMENT.read_text())
+[MIGRATE] = re.findall(r"\| `(.*)` \| `drain\.onTimeout: Migrate`", DOCUMENT.read_text())
 WORDS = RULE.replace("CHANGE-ME", "secret").split()
 COMMANDS = [word for word in WORDS if word.startswith("+")]
 USER = "bullmq-operator"
@@ -169,6 +171,20 @@ async def test_retention_needs_what_is_documented_for_it(
     grant(raw, [*WORDS, "+zrem", "+memory|usage"])
     done = await prune(connection, queue_id("done"), "failed", Keep(count=0))
     assert (done.removed, done.bytes_freed > 0) == (1, True)
+
+
+async def test_migration_needs_what_is_documented_for_it(
+    server: RedisServer, raw: redis.Redis, connected: Connect
+) -> None:
+    source, target = queue_id("orders"), queue_id("orders2")
+    grant(raw, WORDS)
+    connection = connected(url=server.url_for(USER, "secret"))
+    with pytest.raises(QueueReadError, match="forbids its user the command"):
+        await migrate_queue(connection, source, target, id_prefix="v1-")
+    assert not list(raw.scan_iter("bull:orders2:*")), "nothing moved by halves"
+    grant(raw, [*WORDS, *MIGRATE.split()])
+    outcome = await migrate_queue(connection, source, target, id_prefix="v1-")
+    assert outcome.migrated_jobs == 21
 
 
 async def test_hints_need_what_is_documented_for_them(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, find, given, settings
 from hypothesis import strategies as st
 
 from bullmq_operator.domain.counts import Inventory, QueueReading, Unknown
@@ -13,6 +13,7 @@ from bullmq_operator.domain.names import VersionKey
 from bullmq_operator.domain.observation import Observation, VersionView
 from bullmq_operator.domain.plan import (
     Action,
+    MigrateJobs,
     RestoreReplicas,
     RetireQueue,
     ScaleToZero,
@@ -22,10 +23,18 @@ from bullmq_operator.domain.spec import Obliterate, OnTimeout, State
 from bullmq_operator.domain.status import ConditionStatus, ConditionType, Phase, Status
 from bullmq_operator.planner import plan
 from bullmq_operator.planner.blockers import inventory_blockers
+from bullmq_operator.planner.migration import NOTICE
 from tests.support.builders import NOW, written_back
-from tests.support.strategies import LEFT, LOST, brought_back, observations, ripe_for_deletion
+from tests.support.strategies import (
+    LEFT,
+    LOST,
+    brought_back,
+    observations,
+    out_of_time,
+    ripe_for_deletion,
+)
 
-anything = observations() | ripe_for_deletion()
+anything = observations() | ripe_for_deletion() | out_of_time()
 
 often = settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
@@ -68,7 +77,7 @@ def test_no_worker_of_a_queue_with_unfinished_jobs_is_scaled_down(observation: O
 def test_what_could_not_be_read_is_neither_scaled_down_nor_deleted(
     observation: Observation,
 ) -> None:
-    destructive = (ScaleToZero, RetireQueue, SweepRecreated)
+    destructive = (ScaleToZero, RetireQueue, SweepRecreated, MigrateJobs)
     for action in plan(observation).actions:
         view = view_of(observation, action.version)
         if isinstance(view.reading, Unknown) and view.version.spec.state is not State.STOPPED:
@@ -108,6 +117,37 @@ def test_pods_of_workloads_that_nobody_else_needs_are_gone_before_a_deletion(
                 if workload.workload is not None and named.count(workload.ref) == 1:
                     assert workload.pods is not None
                     assert workload.pods.total == 0
+
+
+@often
+@given(out_of_time() | observations())
+def test_jobs_move_only_when_time_is_up_and_after_a_warning_to_the_version_that_serves(
+    observation: Observation,
+) -> None:
+    result = plan(observation)
+    for action in result.actions:
+        if not isinstance(action, MigrateJobs):
+            continue
+        view, status = view_of(observation, action.version), dict(result.statuses)[action.version]
+        assert view.version.spec.drain.on_timeout is OnTimeout.MIGRATE
+        assert status.drain_deadline is not None
+        assert status.drain_deadline <= NOW
+        assert status.drain_warned_at is not None
+        assert status.drain_warned_at + NOTICE <= NOW
+        assert isinstance(view.reading, QueueReading)
+        assert view.rivals == ()
+        target = view_of(observation, action.target).version
+        assert (action.target != action.version, target.queue) == (True, action.target_queue)
+        assert target.spec.version == status.current_version
+        assert target.spec.state in (State.AUTO, State.PINNED)
+        assert not target.spec.suspend
+
+
+def test_the_test_above_has_something_to_look_at() -> None:
+    def moves(observation: Observation) -> bool:
+        return any(isinstance(action, MigrateJobs) for action in plan(observation).actions)
+
+    assert moves(find(out_of_time(), moves, settings=often))
 
 
 @often
@@ -187,7 +227,7 @@ def test_one_thing_is_not_counted_as_many(observation: Observation) -> None:
     assert [message for message in told if ONE_AS_MANY.search(message)] == []
 
 
-DESTRUCTIVE = (ScaleToZero, RetireQueue, SweepRecreated)
+DESTRUCTIVE = (ScaleToZero, RetireQueue, SweepRecreated, MigrateJobs)
 
 
 @often
