@@ -13,12 +13,7 @@ from bullmq_operator.queues import scripts
 from bullmq_operator.queues.connection import RedisConnection
 from bullmq_operator.queues.errors import QueueReadError
 from bullmq_operator.queues.inventory import take_inventory
-from bullmq_operator.queues.retirement import (
-    LARGEST_SLICE,
-    SMALLEST_SLICE,
-    next_size,
-    retire_queue,
-)
+from bullmq_operator.queues.retirement import LARGEST_SLICE, SMALLEST_SLICE, next_size, retire_queue
 from devcluster import bullmq
 from tests.integration.queues.features import EVERY_MAJOR
 from tests.integration.queues.support import FAILING, Shop
