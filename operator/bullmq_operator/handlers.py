@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import kopf
-import yaml
 
 from bullmq_operator.engine.intake import Intake
+from bullmq_operator.kube.session import kubeconfig_of, token_file
 
 _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
@@ -93,8 +93,11 @@ async def _login(settings: kopf.OperatorSettings, **_: Any) -> kopf.ConnectionIn
     if os.environ.get("KUBERNETES_SERVICE_HOST"):
         return _service_account(os.environ)
     info = kopf.login_with_kubeconfig(settings=settings)
-    token = _token_of_file(os.environ)  # kopf reads `token` alone, and bound tokens are in files
-    return info if info is None or token is None else dataclasses.replace(info, token=token)
+    file = token_file(kubeconfig_of(os.environ))
+    if info is None or file is None:
+        return info
+    # kopf reads `token` alone, and bound tokens are in files.
+    return dataclasses.replace(info, token=file.read_text().strip())
 
 
 def _service_account(environment: Mapping[str, str]) -> kopf.ConnectionInfo:
@@ -104,13 +107,3 @@ def _service_account(environment: Mapping[str, str]) -> kopf.ConnectionInfo:
         ca_path=str(_ACCOUNT / "ca.crt"),
         token=(_ACCOUNT / "token").read_text().strip(),
     )
-
-
-def _token_of_file(environment: Mapping[str, str]) -> str | None:
-    kubeconfig = Path(environment.get("KUBECONFIG") or "~/.kube/config").expanduser()
-    config = yaml.safe_load(kubeconfig.read_text())
-    contexts = {one["name"]: one["context"] for one in config.get("contexts") or ()}
-    users = {one["name"]: one["user"] for one in config.get("users") or ()}
-    user = users.get(contexts.get(config.get("current-context"), {}).get("user")) or {}
-    file = user.get("tokenFile")
-    return (kubeconfig.parent / file).read_text().strip() if file else None

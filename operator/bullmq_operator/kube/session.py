@@ -50,11 +50,11 @@ class Session:
             if environment.get("KUBERNETES_SERVICE_HOST"):
                 load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
             else:
-                file = environment.get("KUBECONFIG") or _default_kubeconfig()
+                file = kubeconfig_of(environment)
                 await load_kube_config(  # type: ignore[no-untyped-call]
-                    config_file=file, client_configuration=configuration, persist_config=False
+                    config_file=str(file), client_configuration=configuration, persist_config=False
                 )
-                _reread_token(configuration, await asyncio.to_thread(_token_file, Path(file)))
+                _reread_token(configuration, await asyncio.to_thread(token_file, file))
         except (ConfigException, OSError, yaml.YAMLError) as failure:
             raise KubeError(f"no way to reach the API server: {failure}") from failure
         return cls(ApiClient(configuration))
@@ -104,11 +104,12 @@ class Session:
         return url, headers
 
 
-def _default_kubeconfig() -> str:
-    return str(Path("~/.kube/config").expanduser())
+def kubeconfig_of(environment: Mapping[str, str]) -> Path:
+    """KUBECONFIG, or where kubectl looks without it."""
+    return Path(environment.get("KUBECONFIG") or "~/.kube/config").expanduser()
 
 
-def _token_file(kubeconfig: Path) -> Path | None:
+def token_file(kubeconfig: Path) -> Path | None:
     """The `tokenFile` of the current context's user, relative to the kubeconfig."""
     config = yaml.safe_load(kubeconfig.read_text())
     context = _named(config.get("contexts"), config.get("current-context")).get("context") or {}
